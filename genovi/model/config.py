@@ -1,0 +1,48 @@
+"""ModelConfig: what the model is. Defaults are one set for all data (see benchmarks/README.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genovi.errors import ConfigError
+
+POSTERIORS = ("ddvi", "gaussian")
+PRIORS = ("mixture", "normal")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of the generative model and of its posterior.
+
+    Attributes:
+        latent_dim: Dimension d of the latent z.
+        posterior: "ddvi" (diffusion chain) or "gaussian" (plain VAE).
+        prior: "mixture" (learned Gaussian mixture) or "normal" (standard normal).
+        steps: Number T of reverse diffusion steps; used by "ddvi" only.
+        components: Components of the mixture prior.
+        hidden: Width of encoder and decoder layers.
+    """
+
+    latent_dim: int = 2
+    posterior: str = "ddvi"
+    prior: str = "mixture"
+    steps: int = 4
+    components: int = 40
+    hidden: int = 256
+
+    def __post_init__(self) -> None:
+        _check_choice("--posterior", self.posterior, POSTERIORS)
+        _check_choice("--prior", self.prior, PRIORS)
+        for option, value in (
+            ("--latent-dim", self.latent_dim),
+            ("--steps", self.steps),
+            ("components", self.components),
+            ("hidden", self.hidden),
+        ):
+            if value < 1:
+                raise ConfigError(f"{option} must be at least 1", where=value)
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"unknown {option}", where=value, fix=f"choose one of {', '.join(choices)}")

@@ -1,0 +1,45 @@
+"""TrainingConfig: how the model is trained. Defaults are one set for all data (see benchmarks/README.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genovi.errors import ConfigError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Optimisation settings.
+
+    Attributes:
+        epochs: Most passes over the training samples.
+        batch_size: Samples in a step.
+        lr: Peak learning rate of Adam, decayed by a cosine.
+        sleep_weight: Weight of the sleep term (ddvi only).
+        holdout: Share of samples held out for the early-stopping bound.
+        patience: Epochs without a better held-out bound before training stops.
+        device: "auto", "cpu", "cuda" or "mps".
+        threads: CPU threads, None for all.
+    """
+
+    epochs: int = 1000
+    batch_size: int = 256
+    lr: float = 3e-3
+    sleep_weight: float = 0.1
+    holdout: float = 0.1
+    patience: int = 200
+    device: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise ConfigError("unknown --device", where=self.device, fix=f"choose one of {', '.join(DEVICES)}")
+        for option, value in (("--epochs", self.epochs), ("--batch-size", self.batch_size), ("--lr", self.lr)):
+            if not value > 0:
+                raise ConfigError(f"{option} must be positive", where=value)
+        if not 0 <= self.holdout < 1:
+            raise ConfigError("holdout must lie in [0, 1)", where=self.holdout)
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError("--threads must be at least 1", where=self.threads)

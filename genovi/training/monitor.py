@@ -1,0 +1,56 @@
+"""Monitor: what the training loop tells whoever watches it. The library prints nothing itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of ``history.csv``. All terms in nats per sample.
+
+    Attributes:
+        epoch: From 1.
+        bound: Training bound E_q[w] (evidence lower bound, beta = 1).
+        reconstruction: E_q[log p(x|z)].
+        prior: E_q[log p(z)].
+        chain: E_q[sum_t log r(y_t|y_t-1) - log q(y_t-1|y_t,x)], 0 for a Gaussian posterior.
+        entropy: E_q[-log q(y_T|x)].
+        sleep: Sleep term, not weighted; 0 where there is none.
+        held_out: Bound of held-out samples, NaN in epochs where it is not computed.
+        beta: Weight of the terms other than the reconstruction in this epoch's objective.
+        lr: Learning rate at the epoch's end.
+        gradient_norm: Mean norm of the gradient before clipping.
+        seconds: Since training began.
+    """
+
+    epoch: int
+    bound: float
+    reconstruction: float
+    prior: float
+    chain: float
+    entropy: float
+    sleep: float
+    held_out: float
+    beta: float
+    lr: float
+    gradient_norm: float
+    seconds: float
+
+    @staticmethod
+    def columns() -> list[str]:
+        """Column names of ``history.csv``."""
+        return [f.name for f in fields(EpochRecord)]
+
+
+class Monitor:
+    """Receives training progress; this base class ignores it."""
+
+    def begin(self, epochs: int) -> None:
+        """Training starts and will take at most ``epochs`` epochs."""
+
+    def epoch(self, record: EpochRecord) -> None:
+        """One epoch is over."""
+
+    def end(self, reason: str) -> None:
+        """Training is over, and why: "finished", "early stop"."""

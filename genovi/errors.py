@@ -20,9 +20,7 @@ class GenoviError(Exception):
 
     exit_code = 1
 
-    def __init__(
-        self, what: str, *, where: object = None, why: str | None = None, fix: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, where: object = None, why: str | None = None, fix: str | None = None) -> None:
         self.what = what
         self.where = None if where is None else str(where)
         self.why = why

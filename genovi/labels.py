@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -134,10 +135,12 @@ class MatchedLabels:
 
     @property
     def samples(self) -> tuple[str, ...]:
+        """Samples of the data, in their order."""
         return self.labels.samples
 
     @property
     def n_unmatched(self) -> int:
+        """How many samples of the data have no row in the table."""
         return len(self.unmatched)
 
     def column(self, name: str) -> tuple[str, ...]:
@@ -230,6 +233,13 @@ def read_labels(path: Path, sample_column: str | None = None) -> SampleLabels:
         header, rows = ["sample", "sex", "pop"], _headerless(lines, path, 3)
         rows = [(line, [sample, _SEX.get(sex, ""), pop]) for line, (sample, sex, pop) in rows]
         return _labels(header, rows, 0, path)
+    if suffix == ".ped" and not set(map(_plain, re.split("[\t,;]", lines[0][1]))) & set(_SAMPLE_NAMES):
+        raise DataError(
+            "no 'Individual ID' column",
+            where=path,
+            why="a PLINK .ped without header holds genotypes, not labels",
+            fix="give a pedigree with a header, a panel, a TSV or a CSV",
+        )
     header, rows = _table(lines, path)
     if sample_column is not None:
         if sample_column not in header:
@@ -242,13 +252,6 @@ def read_labels(path: Path, sample_column: str | None = None) -> SampleLabels:
         return _labels(header, rows, header.index(sample_column), path)
     plain = [_plain(name) for name in header]
     index = next((plain.index(name) for name in _SAMPLE_NAMES if name in plain), None)
-    if index is None and suffix == ".ped":
-        raise DataError(
-            "no 'Individual ID' column",
-            where=path,
-            why="a PLINK .ped without header holds genotypes, not labels",
-            fix="give a pedigree with a header, a panel, a TSV or a CSV",
-        )
     return _labels(header, rows, index or 0, path)
 
 
@@ -336,7 +339,14 @@ def _read_lines(path: Path) -> list[tuple[int, str]]:
 def _table(lines: list[tuple[int, str]], path: Path) -> tuple[list[str], list[_Row]]:
     """Header and rows of a table whose separator is found from its lines."""
     separator = _separator([line for _, line in lines[:50]], path)
-    parsed = list(_split(lines, separator, path))
+    parsed: list[_Row] = []
+    for number, line in lines:
+        try:
+            parsed.append((number, _cells(line, separator)))
+        except csv.Error as error:
+            raise DataError(
+                "cannot split line into cells", where=f"{path}, line {number}", why=str(error), fix="check its quotes"
+            ) from None
     header = _trim(parsed[0][1])
     header[0] = header[0].lstrip("#")
     repeated = [name for name, n in Counter(header).items() if n > 1 and name]
@@ -346,17 +356,16 @@ def _table(lines: list[tuple[int, str]], path: Path) -> tuple[list[str], list[_R
         )
     rows: list[_Row] = []
     for number, cells in parsed[1:]:
-        cells = _trim(cells)
-        if not cells:
-            continue
-        if len(cells) > len(header) or (separator == " " and len(cells) < len(header)):
+        width = len(_trim(cells))
+        if width > len(header) or (separator == " " and len(cells) < len(header)):
             raise DataError(
-                f"{len(cells)} cells under {len(header)} column names",
+                f"{width} cells under {len(header)} column names",
                 where=f"{path}, line {number}",
                 why="values would end up in the wrong column",
                 fix="give every line one cell for each column (in R: write.table(..., sep='\\t', row.names=FALSE))",
             )
-        rows.append((number, cells + [""] * (len(header) - len(cells))))
+        if width:
+            rows.append((number, _trim(cells) + [""] * (len(header) - width)))
     return header, rows
 
 
@@ -364,7 +373,10 @@ def _separator(lines: list[str], path: Path) -> str:
     """Tab, comma, semicolon or " " (runs of blanks): the first that gives every line as many cells as the header."""
 
     def width(line: str, separator: str) -> int:
-        return len(_trim(next(_split([(1, line)], separator, path))[1]))
+        try:
+            return len(_trim(_cells(line, separator)))
+        except csv.Error:
+            return 0
 
     candidates = [separator for separator in "\t,; " if width(lines[0], separator) > 1]
     if not candidates:
@@ -380,18 +392,12 @@ def _separator(lines: list[str], path: Path) -> str:
     return candidates[0]
 
 
-def _split(lines: list[tuple[int, str]], separator: str, path: Path) -> Iterator[_Row]:
-    """Cells of every line, stripped and unquoted; quotes keep a separator inside a cell."""
-    for number, line in lines:
-        if separator == " ":
-            line = " ".join(line.split())
-        try:
-            cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))
-        except csv.Error as error:
-            raise DataError(
-                "cannot split line into cells", where=f"{path}, line {number}", why=str(error), fix="check its quotes"
-            ) from None
-        yield number, [cell.strip() for cell in cells]
+def _cells(line: str, separator: str) -> list[str]:
+    """Cells of a line, stripped and unquoted; quotes keep a separator inside a cell. Raises ``csv.Error``."""
+    if separator == " ":
+        line = " ".join(line.split())
+    row = next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))
+    return [cell.strip() for cell in row]
 
 
 def _trim(cells: list[str]) -> list[str]:

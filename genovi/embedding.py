@@ -2,13 +2,15 @@
 
 The type that every judge and plot works on, whatever method made it. Reading one never loads torch.
 
-File format (``.embedding.tsv``): tab-separated, one header line, one row per sample in input order, columns
-``IID``, ``Z1..Zd``, ``SD1..SDd`` (posterior standard deviations; absent for methods that have none), ``CLUSTER``
-(numbered from 1), ``CLUSTER_PROB`` and ``MISSING`` (share of the model's variants that is missing).
+File format (``.embedding.tsv``): tab-separated UTF-8 without quoting, one header line, one row per sample in input
+order, columns ``IID``, ``Z1..Zd``, ``SD1..SDd`` (posterior standard deviations; absent for methods that have none),
+``CLUSTER`` (numbered from 1), ``CLUSTER_PROB`` and ``MISSING`` (share of the model's variants that is missing).
+Other columns are ignored.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +21,24 @@ import pandas as pd
 from genovi.errors import DataError
 from genovi.files import atomic_path
 
+_FIX = "give the .embedding.tsv that genovi train or genovi embed wrote"
+
 
 @dataclass(frozen=True)
 class Embedding:
     """Samples on latent axes.
 
     Attributes:
-        samples: Sample identifiers, unique, in input order.
+        samples: Sample identifiers, unique, without tabs and line breaks, in input order.
         mean: Posterior means z, shape (n_samples, d), float64, in units of the latent prior.
         std: Posterior standard deviations, same shape, or None where the method has no posterior.
         cluster: Most probable prior component, numbered from 1, shape (n_samples,), int64, or None.
         cluster_prob: Its posterior probability, shape (n_samples,), float64, or None.
         missing: Share of the model's variants that is missing, shape (n_samples,), float64, or None.
         method: Name of the method, e.g. "ddvi", "umap".
+
+    Raises:
+        DataError: shapes disagree, or sample identifiers are repeated or cannot be written to a table.
     """
 
     samples: tuple[str, ...]
@@ -42,8 +49,30 @@ class Embedding:
     missing: np.ndarray | None = None
     method: str = "embedding"
 
+    def __post_init__(self) -> None:
+        n = len(self.samples)
+        if self.mean.ndim != 2 or self.mean.shape[0] != n or self.mean.shape[1] < 1:
+            raise DataError(f"coordinates have shape {self.mean.shape}, expected ({n}, d)", where=self.method)
+        expected = {"std": self.mean.shape, "cluster": (n,), "cluster_prob": (n,), "missing": (n,)}
+        for name, shape in expected.items():
+            values = getattr(self, name)
+            if values is not None and values.shape != shape:
+                raise DataError(f"{name} has shape {values.shape}, expected {shape}", where=self.method)
+        seen: set[str] = set()
+        for sample in self.samples:
+            if sample in seen:
+                raise DataError(
+                    "duplicate sample", where=f"{self.method}, {sample}", fix="keep one row for each sample"
+                )
+            if not sample or re.search(r"[\t\r\n]", sample):
+                raise DataError(
+                    "sample identifier is empty or holds a tab or a line break", where=f"{self.method}, {sample!r}"
+                )
+            seen.add(sample)
+
     @property
     def n_dimensions(self) -> int:
+        """Number d of latent axes."""
         return self.mean.shape[1]
 
     def table(self) -> pd.DataFrame:
@@ -62,69 +91,123 @@ class Embedding:
 
     def write_tsv(self, path: Path) -> None:
         """Write the file format described above, six significant digits."""
-        with atomic_path(Path(path)) as temporary:
-            self.table().to_csv(temporary, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+        _write_table(self.table(), Path(path))
 
     def write_eigenvec(self, path: Path) -> None:
         """Write a plink2-style ``.eigenvec`` (``#IID PC1..PCd``) for tools that take covariates from it."""
         table = pd.DataFrame(self.mean, columns=[f"PC{j + 1}" for j in range(self.n_dimensions)])
         table.insert(0, "#IID", list(self.samples))
-        with atomic_path(Path(path)) as temporary:
-            table.to_csv(temporary, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+        _write_table(table, Path(path))
 
     @staticmethod
     def read_tsv(path: Path) -> Embedding:
         """Read an embedding file.
 
         Raises:
-            DataError: no such file, no ``IID`` or ``Z1`` column, duplicate samples, or coordinates that are no
-                finite numbers.
+            DataError: no such file, no ``IID`` or ``Z1`` column, rows of different lengths, no samples, duplicate
+                samples, or values that are no finite numbers or out of range.
         """
         path = Path(path)
         table = _read_table(path)
-        axes = sorted((c for c in table.columns if re.fullmatch(r"Z[1-9]\d*", c)), key=lambda c: int(c[1:]))
-        if "IID" not in table.columns or not axes:
+        d = sum(re.fullmatch(r"Z[1-9]\d*", column) is not None for column in table.columns)
+        axes = [f"Z{j + 1}" for j in range(d)]
+        spreads = [f"SD{j + 1}" for j in range(d)]
+        present = [column in table for column in spreads]
+        needed = ["IID", *(axes or ["Z1"]), *(spreads if any(present) else [])]
+        absent = [column for column in needed if column not in table]
+        if absent:
             raise DataError(
                 "not an embedding file",
                 where=path,
-                why=f"columns IID and Z1 are needed, found {', '.join(table.columns[:8])}",
-                fix="give the .embedding.tsv that genovi train or genovi embed wrote",
+                why=f"no column {absent[0]}, found {', '.join(table.columns[:8])}",
+                fix=_FIX,
             )
-        mean = _numbers(table, axes, path)
-        spreads = [f"SD{c[1:]}" for c in axes]
-        has_std = all(c in table.columns for c in spreads)
-        samples = tuple(table["IID"])
-        if len(set(samples)) != len(samples):
-            repeated = table["IID"][table["IID"].duplicated()].iloc[0]
-            raise DataError("duplicate sample", where=f"{path}, {repeated}", fix="keep one row for each sample")
+        repeated = table["IID"].duplicated() | (table["IID"] == "")
+        if repeated.any():
+            row = int(repeated.argmax())
+            problem = "duplicate sample" if table["IID"][row] else "sample without a name"
+            where = f"{path}, line {row + 2}, sample {table['IID'][row]!r}"
+            raise DataError(problem, where=where, fix="keep one row for each sample")
+        cluster = _optional(table, "CLUSTER", path, 1, np.inf)
+        if cluster is not None and (cluster % 1).any():
+            raise _bad_value(table, int(np.argmax(cluster % 1 != 0)), "CLUSTER", "is not a whole number", path)
         return Embedding(
-            samples=samples,
-            mean=mean,
-            std=_numbers(table, spreads, path) if has_std else None,
-            cluster=_numbers(table, ["CLUSTER"], path)[:, 0].astype(np.int64) if "CLUSTER" in table else None,
-            cluster_prob=_numbers(table, ["CLUSTER_PROB"], path)[:, 0] if "CLUSTER_PROB" in table else None,
-            missing=_numbers(table, ["MISSING"], path)[:, 0] if "MISSING" in table else None,
+            samples=tuple(table["IID"]),
+            mean=_numbers(table, axes, path),
+            std=_numbers(table, spreads, path, least=0) if any(present) else None,
+            cluster=None if cluster is None else cluster.astype(np.int64),
+            cluster_prob=_optional(table, "CLUSTER_PROB", path, 0, 1),
+            missing=_optional(table, "MISSING", path, 0, 1),
             method=path.name.removesuffix(".tsv").removesuffix(".embedding"),
         )
 
 
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        table.to_csv(
+            temporary,
+            sep="\t",
+            index=False,
+            float_format="%.6g",
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONE,
+            quotechar=None,
+            encoding="utf-8",
+            compression=None,
+        )
+
+
 def _read_table(path: Path) -> pd.DataFrame:
+    """The file as text cells; by hand, because pandas repairs ragged rows and repeated columns in silence."""
     try:
-        return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError("no such file", where=path, fix="check the path") from None
-    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise DataError("not an embedding file", where=path, why=str(error)) from error
+    except OSError as error:
+        raise DataError("cannot read", where=path, why=error.strerror, fix="check the path and permissions") from error
+    except UnicodeDecodeError:
+        raise DataError("not an embedding file", where=path, why="it is not text", fix=_FIX) from None
+    lines = text.split("\n")  # read_text has turned \r\n into \n; splitlines would also split at exotic characters
+    while lines and not lines[-1]:
+        lines.pop()
+    if len(lines) < 2:
+        raise DataError("no samples", where=path, why="the file has no rows below its header", fix=_FIX)
+    header = lines[0].split("\t")
+    if len(set(header)) != len(header):
+        raise DataError("a column is there twice", where=f"{path}, line 1", fix=_FIX)
+    rows = [line.split("\t") for line in lines[1:]]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise DataError(
+                f"{len(row)} fields where the header has {len(header)}",
+                where=f"{path}, line {number}",
+                fix="separate fields by single tabs, and make the embedding again if it was cut off",
+            )
+    return pd.DataFrame(rows, columns=header, dtype=object)
 
 
-def _numbers(table: pd.DataFrame, columns: list[str], path: Path) -> np.ndarray:
+def _numbers(
+    table: pd.DataFrame, columns: list[str], path: Path, least: float = -np.inf, most: float = np.inf
+) -> np.ndarray:
+    """``columns`` as numbers in [least, most], shape (n_samples, n_columns), float64."""
     values = np.column_stack([pd.to_numeric(table[c], errors="coerce").to_numpy(np.float64) for c in columns])
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        row, column = bad[0]
-        raise DataError(
-            f"{columns[column]} is not a finite number",
-            where=f"{path}, line {row + 2}, sample {table['IID'].iloc[row]}",
-            fix="remove that sample or make the embedding again",
-        )
+    for bad, problem in (
+        (~np.isfinite(values), "is not a finite number"),
+        ((values < least) | (values > most), f"is not in [{least:g}, {most:g}]"),
+    ):
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise _bad_value(table, int(row), columns[column], problem, path)
     return values
+
+
+def _optional(table: pd.DataFrame, column: str, path: Path, least: float, most: float) -> np.ndarray | None:
+    return _numbers(table, [column], path, least, most)[:, 0] if column in table else None
+
+
+def _bad_value(table: pd.DataFrame, row: int, column: str, problem: str, path: Path) -> DataError:
+    return DataError(
+        f"{column} {problem}: {str(table[column].iloc[row])[:40]!r}",
+        where=f"{path}, line {row + 2}, sample {table['IID'].iloc[row]}",
+        fix="remove that sample or make the embedding again",
+    )

@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import resource
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
+
+from genovi.errors import DataError
 
 _PACKAGES = ("torch", "numpy", "pandas", "scipy", "scikit-learn", "numba", "cyvcf2", "bed-reader", "umap-learn")
 
 
 def version() -> str:
-    """Version of the installed genovi distribution."""
-    return metadata.version("genovi-popgen")
+    """Version of the installed genovi distribution, "unknown" where it is run without being installed."""
+    try:
+        return metadata.version("genovi-popgen")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def peak_memory_mib() -> float:
     """Peak resident memory of this process in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 if sys.platform != "darwin" else 1024**2)
+    try:  # Linux: getrusage would also count what the parent process held when it started this one
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) / 1024
+    except (OSError, IndexError, ValueError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1024 if sys.platform != "darwin" else 1024**2)
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    """SHA-256 of a file, as hexadecimal.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError("cannot read", where=path, why=error.strerror, fix="check the path and permissions") from error
 
 
 @dataclass
@@ -44,8 +60,8 @@ class Provenance:
         python: Python version.
         packages: Versions of the packages that results depend on.
         host: Host name.
-        folder: Working directory.
-        inputs: SHA-256 by file name (base name: paths say things about people's machines).
+        inputs: SHA-256 by file name (base name: folders say things about people's machines). A second file of the
+            same name is listed as "name (2)"; what is not a regular file (a pipe) has "" for want of a second look.
         started: ISO 8601 local time.
         finished: The same, "" until finished.
         wall_seconds: Elapsed time.
@@ -58,7 +74,6 @@ class Provenance:
     python: str = field(default_factory=platform.python_version)
     packages: dict[str, str] = field(default_factory=dict)
     host: str = field(default_factory=platform.node)
-    folder: str = field(default_factory=os.getcwd)
     inputs: dict[str, str] = field(default_factory=dict)
     started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     finished: str = ""
@@ -67,8 +82,12 @@ class Provenance:
     _clock: float = field(default_factory=time.perf_counter, repr=False)
 
     @staticmethod
-    def start(seed: int | None = None, command: str | None = None, inputs: list[Path] | None = None) -> Provenance:
-        """Begin a record now."""
+    def start(seed: int | None = None, command: str | None = None, inputs: Sequence[Path] | None = None) -> Provenance:
+        """Begin a record now.
+
+        Raises:
+            DataError: an input cannot be read.
+        """
         packages = {}
         for name in _PACKAGES:
             try:
@@ -78,9 +97,9 @@ class Provenance:
         return Provenance(
             command=command if command is not None else shlex.join(["genovi", *sys.argv[1:]]),
             genovi=version(),
-            seed=seed,
+            seed=None if seed is None else int(seed),  # a NumPy integer is not JSON
             packages=packages,
-            inputs={Path(p).name: file_digest(Path(p)) for p in inputs or []},
+            inputs=_digests([Path(path) for path in inputs or []]),
         )
 
     def finish(self) -> Provenance:
@@ -95,3 +114,15 @@ class Provenance:
         record = asdict(self)
         record.pop("_clock")
         return record
+
+
+def _digests(paths: list[Path]) -> dict[str, str]:
+    digests: dict[str, str] = {}
+    for path in paths:
+        name, copies = path.name, 1
+        while name in digests:
+            copies += 1
+            name = f"{path.name} ({copies})"
+        readable_twice = path.is_file() or not path.exists()
+        digests[name] = file_digest(path) if readable_twice else ""
+    return digests

@@ -9,14 +9,16 @@ sample in the lowest bits:
     11  no copy of the counted allele    (dosage 0)
 
 The **counted allele is ALT** in VCF and BCF and A1 (fifth column of the ``.bim``) in PLINK 1; the other one is REF,
-or A2. Padding bits after the last sample are zero. Positions are 1-based base pairs.
+or A2. Padding bits after the last sample are zero in what genovi packs and ignored in what it maps from a file.
+Positions are 1-based base pairs.
 Decoded dosages are ``int8``: 0, 1, 2, and ``MISSING`` (-1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +32,42 @@ _BYTE_TO_DOSAGES = _CODE_TO_DOSAGE[(np.arange(256)[:, None] >> np.array([0, 2, 4
 
 
 @dataclass(frozen=True)
+class InputFacts:
+    """What the input said beside its genotypes: evidence for the genome build, and calls that were not diploid.
+
+    Attributes:
+        formats: One entry per input file, such as "VCF (BGZF)".
+        references: ``##reference`` values and ``assembly`` names of the header lines.
+        contig_lengths: Contig name -> length in base pairs, as the header states it.
+        half_calls: Genotypes with one allele missing (``./1``); they are coded missing.
+        haploid_calls: Genotypes of one allele (``1``); they are coded as two copies of it.
+        records_without_gt: Records whose FORMAT has no GT; all their genotypes are missing.
+    """
+
+    formats: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    contig_lengths: dict[str, int] = field(default_factory=dict)
+    half_calls: int = 0
+    haploid_calls: int = 0
+    records_without_gt: int = 0
+
+    @staticmethod
+    def merge(facts: Sequence[InputFacts]) -> InputFacts:
+        """The facts of several files that are read as one input."""
+        lengths: dict[str, int] = {}
+        for one in facts:
+            lengths.update(one.contig_lengths)
+        return InputFacts(
+            formats=tuple(name for one in facts for name in one.formats),
+            references=tuple(dict.fromkeys(name for one in facts for name in one.references)),
+            contig_lengths=lengths,
+            half_calls=sum(one.half_calls for one in facts),
+            haploid_calls=sum(one.haploid_calls for one in facts),
+            records_without_gt=sum(one.records_without_gt for one in facts),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class VariantTable:
     """Variants in file order, one entry each.
 
@@ -55,7 +93,7 @@ class VariantTable:
         return VariantTable(self.chrom[index], self.pos[index], self.id[index], self.ref[index], self.alt[index])
 
     @staticmethod
-    def concatenate(tables: list[VariantTable]) -> VariantTable:
+    def concatenate(tables: Sequence[VariantTable]) -> VariantTable:
         """Tables one after another."""
         return VariantTable(
             *(
@@ -65,7 +103,7 @@ class VariantTable:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GenotypeMatrix:
     """Packed genotypes, variants x samples.
 
@@ -74,12 +112,17 @@ class GenotypeMatrix:
         samples: Sample identifiers in file order, unique.
         variants: The rows.
         source: Where the genotypes came from, for messages.
+        facts: What the input said beside its genotypes.
+
+    Raises:
+        DataError: the parts do not fit together, or a sample identifier occurs twice.
     """
 
     packed: np.ndarray
     samples: tuple[str, ...]
     variants: VariantTable
     source: str = "genotypes"
+    facts: InputFacts = field(default_factory=InputFacts)
 
     def __post_init__(self) -> None:
         expected = (len(self.variants), (len(self.samples) + 3) // 4)
@@ -89,13 +132,23 @@ class GenotypeMatrix:
                 f"expected {expected} and uint8",
                 where=self.source,
             )
+        if len(set(self.samples)) != len(self.samples):
+            twice = [name for name, count in Counter(self.samples).items() if count > 1]
+            raise DataError(
+                f"sample {twice[0]!r} occurs twice" + (f", and {len(twice) - 1} more do" if len(twice) > 1 else ""),
+                where=self.source,
+                why="its genotypes could not be told apart",
+                fix="rename or drop one of them",
+            )
 
     @property
     def n_samples(self) -> int:
+        """Number of samples."""
         return len(self.samples)
 
     @property
     def n_variants(self) -> int:
+        """Number of variants."""
         return len(self.variants)
 
     def dosages(self, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
@@ -116,7 +169,7 @@ class GenotypeMatrix:
     def take_variants(self, index: np.ndarray) -> GenotypeMatrix:
         """The variants at ``index`` (integers or a boolean mask), copied."""
         index = np.asarray(index)
-        return GenotypeMatrix(self.packed[index], self.samples, self.variants.take(index), self.source)
+        return replace(self, packed=self.packed[index], variants=self.variants.take(index))
 
     def take_samples(self, index: np.ndarray) -> GenotypeMatrix:
         """The samples at ``index`` (integers or a boolean mask), repacked."""
@@ -126,7 +179,28 @@ class GenotypeMatrix:
         packed = np.empty((self.n_variants, (len(index) + 3) // 4), dtype=np.uint8)
         for rows, dosages in self.blocks():
             packed[rows] = pack(dosages[:, index])
-        return GenotypeMatrix(packed, tuple(self.samples[i] for i in index), self.variants, self.source)
+        return replace(self, packed=packed, samples=tuple(self.samples[i] for i in index))
+
+    @staticmethod
+    def concatenate(matrices: Sequence[GenotypeMatrix]) -> GenotypeMatrix:
+        """Matrices of the same samples in the same order, one after another.
+
+        Raises:
+            DataError: samples differ.
+        """
+        first = matrices[0]
+        if len(matrices) == 1:
+            return first
+        for other in matrices[1:]:
+            if other.samples != first.samples:
+                raise DataError("samples differ between the parts", where=f"{first.source} and {other.source}")
+        return GenotypeMatrix(
+            np.concatenate([matrix.packed for matrix in matrices]),
+            first.samples,
+            VariantTable.concatenate([matrix.variants for matrix in matrices]),
+            f"{first.source} and {len(matrices) - 1} more",
+            InputFacts.merge([matrix.facts for matrix in matrices]),
+        )
 
 
 def pack(dosages: np.ndarray) -> np.ndarray:
@@ -137,8 +211,13 @@ def pack(dosages: np.ndarray) -> np.ndarray:
 
     Returns:
         shape (n_variants, ceil(n_samples / 4)), uint8.
+
+    Raises:
+        DataError: a dosage is none of -1, 0, 1, 2.
     """
     n_variants, n_samples = dosages.shape
+    if dosages.size and (dosages.min() < -1 or dosages.max() > 2):
+        raise DataError(f"dosages lie in [{dosages.min()}, {dosages.max()}], expected -1, 0, 1, 2")
     codes = np.zeros((n_variants, (n_samples + 3) // 4 * 4), dtype=np.uint8)
     codes[:, :n_samples] = _DOSAGE_TO_CODE[dosages]
     quads = codes.reshape(n_variants, -1, 4)

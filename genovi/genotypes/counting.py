@@ -1,0 +1,65 @@
+"""Allele counts per variant and missing genotypes per sample, straight from packed data.
+
+With observed genotypes g in {0, 1, 2} of a variant: n_observed counts them, n_alt is their sum and the frequency of the
+counted allele is n_alt / (2 n_observed).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from genovi.genotypes.matrix import GenotypeMatrix
+
+_BLOCK = 65536  # variants at a time: a memory-mapped matrix is never wholly in memory
+
+
+@dataclass(frozen=True, eq=False)
+class AlleleCounts:
+    """Counts of a GenotypeMatrix.
+
+    Attributes:
+        n_alt: Copies of the counted allele, shape (n_variants,), int64.
+        n_observed: Samples with a genotype, shape (n_variants,), int64.
+        n_het: Heterozygous samples, shape (n_variants,), int64.
+        sample_missing: Variants missing in each sample, shape (n_samples,), int64.
+    """
+
+    n_alt: np.ndarray
+    n_observed: np.ndarray
+    n_het: np.ndarray
+    sample_missing: np.ndarray
+
+    @property
+    def frequency(self) -> np.ndarray:
+        """Frequency of the counted allele, shape (n_variants,), float64; NaN where nobody is observed."""
+        with np.errstate(invalid="ignore"):
+            return self.n_alt / (2.0 * self.n_observed)
+
+    @property
+    def minor_frequency(self) -> np.ndarray:
+        """Frequency of the rarer allele, shape (n_variants,), float64; NaN where nobody is observed."""
+        return np.minimum(self.frequency, 1.0 - self.frequency)
+
+
+def allele_counts(matrix: GenotypeMatrix) -> AlleleCounts:
+    """Count alleles and missing genotypes of ``matrix``."""
+    from genovi.genotypes import kernels
+
+    codes = np.empty((matrix.n_variants, 4), dtype=np.int64)
+    sample_missing = np.zeros(matrix.n_samples, dtype=np.int64)
+    for start in range(0, matrix.n_variants, _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        kernels.count_codes(np.ascontiguousarray(matrix.packed[rows]), matrix.n_samples, codes[rows], sample_missing)
+    return AlleleCounts(
+        n_alt=2 * codes[:, 0] + codes[:, 2],
+        n_observed=matrix.n_samples - codes[:, 1],
+        n_het=codes[:, 2].copy(),
+        sample_missing=sample_missing,
+    )
+
+
+def allele_frequency(matrix: GenotypeMatrix) -> np.ndarray:
+    """Frequency of the counted allele, shape (n_variants,), float64; NaN where nobody is observed."""
+    return allele_counts(matrix).frequency

@@ -1,0 +1,288 @@
+"""Loops over packed genotypes and genotype text, compiled with numba.
+
+This is the only module of the room that imports numba; import it inside functions. Coding as in ``matrix``: code 00 is
+two copies of the counted allele, 01 missing, 10 heterozygous, 11 none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+OK, TOO_FEW, TOO_MANY, MALFORMED, POLYPLOID, OUT_OF_RANGE = range(6)
+_HALF, _HAPLOID = 0, 1  # places in ``tally``
+
+_TAB, _COLON, _DOT, _SLASH, _BAR, _ZERO, _NINE = 9, 58, 46, 47, 124, 48, 57
+_HOM_COUNTED, _MISSING, _HET, _HOM_OTHER = 0, 1, 2, 3
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` compiled on first call, and kept on disk where there is a place for it."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return numba.njit(nogil=True)(function)
+
+
+@_compiled
+def _code(ploidy: int, n_counted: int, n_missing: int, n_other: int, tally: np.ndarray) -> int:
+    """The two-bit code of one genotype from counts of its alleles."""
+    if n_missing > 0:
+        if n_missing < ploidy:
+            tally[_HALF] += 1
+        return _MISSING
+    if ploidy == 1:
+        tally[_HAPLOID] += 1
+    if n_other > 0:
+        return _MISSING
+    if n_counted == 0:
+        return _HOM_OTHER
+    return _HOM_COUNTED if n_counted == ploidy else _HET
+
+
+@_compiled
+def _genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, int, int, int, int]:
+    """Read one GT that starts at ``p``: status, place after it, and its alleles: all, counted, missing, others."""
+    n = len(text)
+    ploidy, n_counted, n_missing, n_other = 0, 0, 0, 0
+    if p < n and (text[p] == _SLASH or text[p] == _BAR):
+        p += 1  # VCF 4.4 may state the phase of the first allele
+    while True:
+        if p < n and text[p] == _DOT:
+            n_missing += 1
+            p += 1
+        elif p < n and _ZERO <= text[p] <= _NINE:
+            allele = 0
+            while p < n and _ZERO <= text[p] <= _NINE:
+                allele = min(allele * 10 + text[p] - _ZERO, 1_000_000)
+                p += 1
+            if allele >= n_alleles:
+                return OUT_OF_RANGE, p, ploidy, n_counted, n_missing, n_other
+            n_counted += allele == 1
+            n_other += allele > 1
+        else:
+            return MALFORMED, p, ploidy, n_counted, n_missing, n_other
+        ploidy += 1
+        if p == n or (text[p] != _SLASH and text[p] != _BAR):
+            break
+        p += 1
+    status = OK if p == n or text[p] == _COLON or text[p] == _TAB else MALFORMED
+    return status, p, ploidy, n_counted, n_missing, n_other
+
+
+@_compiled
+def vcf_row(
+    text: np.ndarray, n_samples: int, gt_index: int, n_alleles: int, row: np.ndarray, tally: np.ndarray
+) -> tuple[int, int]:
+    """Pack the genotypes of one VCF line.
+
+    Args:
+        text: The sample columns without the line end, shape (n_bytes,), uint8.
+        n_samples: Columns expected.
+        gt_index: Place of GT among the ``:``-separated parts of a column.
+        n_alleles: REF and ALT alleles of the record.
+        row: Receives the codes, shape (ceil(n_samples / 4),), uint8, zero before. An allele beyond the first ALT
+            makes a genotype missing.
+        tally: Counts of half calls and of haploid calls, shape (2,), int64, added to.
+
+    Returns:
+        Status and the index of the sample where it arose; at OK the index is n_samples.
+    """
+    n = len(text)
+    p = 0
+    for sample in range(n_samples):
+        if p > n:
+            return TOO_FEW, sample
+        for _ in range(gt_index):
+            while p < n and text[p] != _COLON and text[p] != _TAB:
+                p += 1
+            if p < n and text[p] == _COLON:
+                p += 1
+        if gt_index > 0 and (p == n or text[p] == _TAB):
+            code = _MISSING  # trailing parts may be left out
+        else:
+            status, p, ploidy, n_counted, n_missing, n_other = _genotype(text, p, n_alleles)
+            if status != OK:
+                return status, sample
+            if ploidy > 2:
+                return POLYPLOID, sample
+            code = _code(ploidy, n_counted, n_missing, n_other, tally)
+        row[sample >> 2] |= np.uint8(code << (2 * (sample & 3)))
+        while p < n and text[p] != _TAB:
+            p += 1
+        p += 1  # past the tab; n + 1 after the last column
+    if p <= n:
+        return TOO_MANY, n_samples
+    return OK, n_samples
+
+
+@_compiled
+def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndarray) -> tuple[int, int]:
+    """Pack the genotypes of one BCF record.
+
+    Args:
+        alleles: Allele indices, shape (n_samples, ploidy), int32: -1 where missing, -2 beyond the end of the vector.
+        n_alleles: REF and ALT alleles of the record.
+        row: Receives the codes, as in ``vcf_row``.
+        tally: Counts of half calls and of haploid calls, as in ``vcf_row``.
+
+    Returns:
+        Status and sample, as in ``vcf_row``.
+    """
+    n_samples, width = alleles.shape
+    for sample in range(n_samples):
+        ploidy, n_counted, n_missing, n_other = 0, 0, 0, 0
+        for k in range(width):
+            allele = alleles[sample, k]
+            if allele == -2:
+                break
+            if allele < -2 or allele >= n_alleles:
+                return OUT_OF_RANGE, sample
+            ploidy += 1
+            n_missing += allele == -1
+            n_counted += allele == 1
+            n_other += allele > 1
+        if ploidy > 2:
+            return POLYPLOID, sample
+        if ploidy == 0:
+            ploidy, n_missing = 1, 1
+        row[sample >> 2] |= np.uint8(_code(ploidy, n_counted, n_missing, n_other, tally) << (2 * (sample & 3)))
+    return OK, n_samples
+
+
+@_compiled
+def count_codes(packed: np.ndarray, n_samples: int, per_variant: np.ndarray, sample_missing: np.ndarray) -> None:
+    """Count codes by variant and missing genotypes by sample.
+
+    Args:
+        packed: PLINK 1 codes, shape (n_variants, ceil(n_samples / 4)), uint8.
+        n_samples: Samples; codes beyond them are ignored.
+        per_variant: Receives counts of the codes 00, 01, 10, 11, shape (n_variants, 4), int64.
+        sample_missing: Added to, shape (n_samples,), int64.
+    """
+    places = np.zeros((256, 4), dtype=np.int64)
+    for byte in range(256):
+        for k in range(4):
+            places[byte, (byte >> (2 * k)) & 3] += 1
+    n_full = n_samples >> 2
+    for i in range(packed.shape[0]):
+        n0, n1, n2, n3 = 0, 0, 0, 0
+        for b in range(n_full):
+            byte = packed[i, b]
+            n0 += places[byte, 0]
+            n1 += places[byte, 1]
+            n2 += places[byte, 2]
+            n3 += places[byte, 3]
+            if places[byte, 1] > 0:
+                for k in range(4):
+                    if (byte >> (2 * k)) & 3 == _MISSING:
+                        sample_missing[4 * b + k] += 1
+        per_variant[i, 0], per_variant[i, 1], per_variant[i, 2], per_variant[i, 3] = n0, n1, n2, n3
+        for sample in range(4 * n_full, n_samples):
+            code = (packed[i, n_full] >> (2 * (sample & 3))) & 3
+            per_variant[i, code] += 1
+            if code == _MISSING:
+                sample_missing[sample] += 1
+
+
+@_compiled
+def _ones(word: np.uint64) -> np.uint64:
+    """Bits set in ``word``; the compiler turns this pattern into one instruction where there is one."""
+    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@_compiled
+def _planes(row: np.ndarray, n_samples: int, planes: np.ndarray) -> None:
+    """Split packed codes into bit planes of 64 samples a word: observed, homozygous, homozygous without counted."""
+    planes[:] = 0
+    for sample in range(n_samples):
+        code = (row[sample >> 2] >> (2 * (sample & 3))) & 3
+        bit = np.uint64(1) << np.uint64(sample & 63)
+        word = sample >> 6
+        if code != _MISSING:
+            planes[0, word] |= bit
+        if code in (_HOM_COUNTED, _HOM_OTHER):
+            planes[1, word] |= bit
+        if code == _HOM_OTHER:
+            planes[2, word] |= bit
+
+
+@_compiled
+def _r2(a: np.ndarray, b: np.ndarray) -> float:
+    """Squared correlation of dosages of two variants over samples observed in both; 0 where it is not defined.
+
+    With x = dosage - 1 in {-1, 0, 1}, sums of x, x^2 and xy are differences of bit counts: x^2 is the homozygous plane
+    and the sign of x the last plane.
+    """
+    n, sum_a, sum_b, square_a, square_b, product = 0, 0, 0, 0, 0, 0
+    for w in range(a.shape[1]):
+        n += _ones(a[0, w] & b[0, w])
+        hom_a, hom_b = a[1, w] & b[0, w], b[1, w] & a[0, w]
+        count_a, count_b = _ones(hom_a), _ones(hom_b)
+        square_a += count_a
+        square_b += count_b
+        sum_a += count_a - 2 * _ones(hom_a & a[2, w])
+        sum_b += count_b - 2 * _ones(hom_b & b[2, w])
+        both = hom_a & hom_b
+        product += _ones(both) - 2 * _ones(both & (a[2, w] ^ b[2, w]))
+    covariance = float(n * product - sum_a * sum_b)
+    variances = float(n * square_a - sum_a * sum_a) * float(n * square_b - sum_b * sum_b)
+    return covariance * covariance / variances if variances > 0 else 0.0
+
+
+@_compiled
+def prune(
+    packed: np.ndarray,
+    order: np.ndarray,
+    n_samples: int,
+    minor_frequency: np.ndarray,
+    window: int,
+    step: int,
+    r2: float,
+    kept: np.ndarray,
+) -> None:
+    """Prune one chromosome by pairwise r2 in sliding windows.
+
+    Args:
+        packed: All codes, shape (n_variants, n_bytes), uint8.
+        order: Rows of this chromosome by position, shape (n_rows,), int64.
+        n_samples: Samples.
+        minor_frequency: shape (n_variants,), float64.
+        window: Variants in a window.
+        step: Variants by which the window moves on.
+        r2: Largest squared correlation that a kept pair may have.
+        kept: Set to False for pruned rows, shape (n_variants,), bool.
+    """
+    n_words = (n_samples + 63) >> 6
+    planes = np.zeros((window, 3, n_words), dtype=np.uint64)  # a ring: row i of the chromosome lies at i % window
+    compared = np.zeros(window, dtype=np.int64)  # the last row that each row of the ring was compared with
+    loaded = 0
+    start = 0
+    while start < len(order):
+        end = min(start + window, len(order))
+        for i in range(loaded, end):
+            _planes(packed[order[i]], n_samples, planes[i % window])
+            compared[i % window] = i
+        loaded = end
+        changed = True
+        while changed:
+            changed = False
+            for i in range(start, end):
+                for j in range(compared[i % window] + 1, end):
+                    if not kept[order[i]]:
+                        break
+                    compared[i % window] = j
+                    if kept[order[j]] and _r2(planes[i % window], planes[j % window]) > r2:
+                        changed = True
+                        rarer = minor_frequency[order[i]] < minor_frequency[order[j]] * (1 - 1e-9)
+                        kept[order[i] if rarer else order[j]] = False
+                        break
+        if end == len(order):
+            break
+        start += step

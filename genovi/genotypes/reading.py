@@ -1,0 +1,222 @@
+"""open_genotypes: the only door through which genotype files come in. Formats are told by content, not by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from genovi.errors import ConfigError, DataError, MismatchError
+from genovi.genotypes import bcf, plink1
+from genovi.genotypes.bgzf import Sniffed, sniff
+from genovi.genotypes.matrix import GenotypeMatrix
+
+logger = logging.getLogger("genovi")
+
+# What people hand over by mistake: (start of the content, what it is, what to do).
+_OTHERS: tuple[tuple[bytes, str, str], ...] = (
+    (b"TBI\x01", "a tabix index", "give the VCF that it indexes"),
+    (b"CSI\x01", "a CSI index", "give the VCF or BCF that it indexes"),
+    (b"BAM\x01", "BAM alignments", "call genotypes first"),
+    (b"CRAM", "CRAM alignments", "call genotypes first"),
+    (b"BCF\x04", "BCF version 1", "convert it with `bcftools view` of version 0.1"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data", "decompress it with `zstd -d`"),
+    (b"BZh", "bzip2 data", "decompress it with `bunzip2`"),
+    (b"\xfd7zXZ", "xz data", "decompress it with `unxz`"),
+    (b"PK\x03\x04", "a zip archive", "unpack it"),
+    (b"\x89HDF", "HDF5 data", "give VCF, BCF or PLINK 1 files"),
+    (b"\x89PNG", "a PNG picture", "give VCF, BCF or PLINK 1 files"),
+    (b"%PDF", "a PDF document", "give VCF, BCF or PLINK 1 files"),
+    (b"\x1f\x8b", "twice gzipped data", "decompress it once with `gunzip`"),
+)
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """One input file: its path, format, and numbers of samples and variants."""
+
+    path: str
+    format: str
+    n_samples: int
+    n_variants: int
+
+
+@dataclass(frozen=True)
+class InputSummary:
+    """What ``genovi info`` says of an input.
+
+    Attributes:
+        files: One entry per file or fileset.
+        n_samples: Samples.
+        n_variants: Variant records of all kinds.
+        contigs: Contig name as written and number of its variants, in file order.
+        missing_share: Share of genotypes missing, in [0, 1].
+        n_multiallelic: Records with several ALT alleles.
+        n_non_snp: Records with one ALT allele that are not SNPs (indels, symbolic alleles, no ALT).
+        half_calls: Genotypes with one allele missing, coded missing.
+        haploid_calls: Genotypes of one allele, coded as two copies.
+        build: "GRCh37", "GRCh38" or "unknown".
+        build_reason: Why.
+    """
+
+    files: tuple[FileSummary, ...]
+    n_samples: int
+    n_variants: int
+    contigs: tuple[tuple[str, int], ...]
+    missing_share: float
+    n_multiallelic: int
+    n_non_snp: int
+    half_calls: int
+    haploid_calls: int
+    build: str
+    build_reason: str
+
+
+def open_genotypes(paths: Sequence[Path]) -> GenotypeMatrix:
+    """Read genotypes.
+
+    Args:
+        paths: VCF (plain, gzip, BGZF), BCF 2, or PLINK 1 filesets (any of the three files, or their prefix). Several
+            are one input: they hold different variants, such as one chromosome each, of the same samples, whose order
+            may differ between files.
+
+    Returns:
+        All records in the order given; dosage counts ALT (A1 in PLINK 1). A PLINK 1 fileset alone stays a memory map.
+
+    Raises:
+        ConfigError: no path, or one given twice.
+        DataError: a file is missing, damaged, malformed or of another format, or there is no variant at all.
+        MismatchError: files have different samples.
+    """
+    matrices = _read_all(paths)
+    matrix = GenotypeMatrix.concatenate([_in_order(one, matrices[0]) for one in matrices])
+    if matrix.n_variants == 0:
+        raise DataError(
+            "no variants",
+            where=matrix.source,
+            why="the input has a header but no records",
+            fix="check the command that made it",
+        )
+    logger.info("read %d samples x %d variants from %s", matrix.n_samples, matrix.n_variants, matrix.source)
+    _log_odd_calls(matrix)
+    return matrix
+
+
+def describe(paths: Sequence[Path]) -> InputSummary:
+    """Summarise an input without filtering it.
+
+    Args:
+        paths: As for ``open_genotypes``.
+
+    Raises:
+        ConfigError, DataError, MismatchError: as ``open_genotypes``.
+    """
+    from genovi.genotypes.counting import allele_counts
+    from genovi.genotypes.filtering import variant_kinds
+    from genovi.genotypes.regions import guess_build
+
+    matrices = _read_all(paths)
+    files = tuple(FileSummary(one.source, one.facts.formats[0], one.n_samples, one.n_variants) for one in matrices)
+    matrix = GenotypeMatrix.concatenate([_in_order(one, matrices[0]) for one in matrices])
+    if matrix.n_variants == 0:
+        raise DataError("no variants", where=matrix.source, fix="check the command that made it")
+    contigs: dict[str, int] = {}
+    for name in matrix.variants.chrom.tolist():
+        contigs[name] = contigs.get(name, 0) + 1
+    kinds = variant_kinds(matrix.variants)
+    build = guess_build(matrix)
+    missing = int(allele_counts(matrix).sample_missing.sum())
+    return InputSummary(
+        files=files,
+        n_samples=matrix.n_samples,
+        n_variants=matrix.n_variants,
+        contigs=tuple(contigs.items()),
+        missing_share=missing / (matrix.n_samples * matrix.n_variants),
+        n_multiallelic=int(np.sum(kinds == "multi-allelic")),
+        n_non_snp=int(np.sum((kinds != "multi-allelic") & (kinds != "SNP"))),
+        half_calls=matrix.facts.half_calls,
+        haploid_calls=matrix.facts.haploid_calls,
+        build=build.build,
+        build_reason=build.reason,
+    )
+
+
+def _read_all(paths: Sequence[Path]) -> list[GenotypeMatrix]:
+    """One matrix per file or fileset; the parts of a fileset count once."""
+    if not paths:
+        raise ConfigError("no input", fix="name at least one VCF, BCF or PLINK 1 file")
+    inputs: dict[Path, tuple[Path, bool]] = {}
+    seen: set[Path] = set()
+    for path in map(Path, paths):
+        if path.absolute() in seen:
+            raise ConfigError("the same input is given twice", where=path, fix="name it once")
+        seen.add(path.absolute())
+        prefix = plink1.plink1_prefix(path)
+        inputs.setdefault((prefix or path).absolute(), (prefix or path, prefix is not None))
+    return [_read_one(path, is_plink1) for path, is_plink1 in inputs.values()]
+
+
+def _read_one(path: Path, is_plink1: bool) -> GenotypeMatrix:
+    if is_plink1:
+        return plink1.read_plink1(path)
+    sniffed = sniff(path)
+    if sniffed.head.startswith(bcf.MAGIC):
+        return bcf.read_bcf(path, sniffed.compression)
+    if sniffed.head.startswith((b"##", b"#CHROM")):
+        from genovi.genotypes.vcf import read_vcf
+
+        return read_vcf(path, sniffed.compression)
+    if sniffed.head.startswith(plink1.MAGIC) and sniffed.compression == "plain":
+        if path.suffix == ".bed":
+            return plink1.read_plink1(path.with_suffix(""))
+        raise DataError(
+            "PLINK binary genotypes under another name than PREFIX.bed",
+            where=path,
+            why="a .bim and a .fam of the same name belong to it",
+            fix="rename it, or for a .pgen convert it with `plink2 --pfile PREFIX --make-bed --out NEW`",
+        )
+    raise _not_genotypes(path, sniffed)
+
+
+def _not_genotypes(path: Path, sniffed: Sniffed) -> DataError:
+    for start, what, fix in _OTHERS:
+        if sniffed.head.startswith(start):
+            return DataError(f"this is {what}, not genotypes that genovi reads", where=path, fix=fix)
+    printable = b"\x00" not in sniffed.head
+    return DataError(
+        "not a VCF, BCF or PLINK 1 file",
+        where=path,
+        why="it is text without a VCF header" if printable else "its first bytes are of none of these formats",
+        fix="a VCF starts with ##fileformat=VCF; a PLINK 1 fileset is named by its .bed",
+    )
+
+
+def _in_order(matrix: GenotypeMatrix, first: GenotypeMatrix) -> GenotypeMatrix:
+    """``matrix`` with its samples in the order of ``first``."""
+    if matrix.samples == first.samples:
+        return matrix
+    here, there = set(matrix.samples), set(first.samples)
+    if here != there:
+        examples = sorted(here ^ there)[:3]
+        raise MismatchError(
+            f"samples differ: {len(there - here)} only in {first.source}, {len(here - there)} only in {matrix.source}",
+            where=", ".join(examples) + (", ..." if len(here ^ there) > 3 else ""),
+            why="several files are one input only if they hold the same samples",
+            fix="subset them to shared samples (`bcftools view -S SAMPLES`) or merge them (`bcftools merge`)",
+        )
+    place = {name: i for i, name in enumerate(matrix.samples)}
+    logger.info("%s: samples put into the order of %s", matrix.source, first.source)
+    return matrix.take_samples(np.array([place[name] for name in first.samples]))
+
+
+def _log_odd_calls(matrix: GenotypeMatrix) -> None:
+    facts = matrix.facts
+    if facts.half_calls:
+        logger.warning("%d half calls (such as ./1) are taken as missing", facts.half_calls)
+    if facts.haploid_calls:
+        logger.info("%d haploid calls count as homozygous", facts.haploid_calls)
+    if facts.records_without_gt:
+        logger.warning("%d records have no GT; their genotypes are missing", facts.records_without_gt)

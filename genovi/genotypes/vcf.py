@@ -1,0 +1,193 @@
+"""VCF text, plain or compressed: records are streamed into packed rows one by one.
+
+Dosage counts the first ALT allele. A multi-allelic record stays one row with ALT as written ("A,C"); genotypes with a
+later ALT allele are missing in it. Half calls (``./1``) are missing. A haploid call (``1``) counts as two copies, so
+that X, Y and MT of men have the scale of everyone else. More than two alleles in a genotype are refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from genovi.errors import DataError
+from genovi.genotypes.bgzf import open_bytes
+from genovi.genotypes.building import MatrixBuilder, decode_text
+from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
+from genovi.genotypes.vcfheader import HeaderEvidence, parse_samples
+
+logger = logging.getLogger("genovi")
+
+_MAX_POSITION = 2**40  # longer than any chromosome; keeps nonsense out of int64
+_GENOTYPE_SUBSTITUTES = (b"DS", b"GP", b"GL", b"PL", b"HDS")
+
+
+def read_vcf(path: Path, compression: str) -> GenotypeMatrix:
+    """Read a VCF.
+
+    Args:
+        path: The file.
+        compression: "plain", "gzip" or "BGZF".
+
+    Returns:
+        One row a record, in file order; ``facts`` count half calls, haploid calls and records without GT.
+
+    Raises:
+        DataError: the file is truncated, not a VCF, or a line of it is malformed; names file and line.
+    """
+    with open_bytes(path, compression) as stream:
+        samples, evidence, n_header_lines = _read_header(stream, path)
+        records = _Records(path, samples)
+        line = b""
+        for number, line in enumerate(stream, start=n_header_lines + 1):
+            records.add(line.rstrip(b"\r\n"), number)
+        if line and not line.endswith(b"\n"):
+            logger.warning("%s: the last line has no line end; the file may be truncated", path)
+    return records.finish(evidence, f"VCF ({compression})")
+
+
+def no_genotypes(path: Path, format_keys: set[bytes]) -> DataError:
+    """The error for a file whose records never have GT."""
+    others = ", ".join(key.decode() for key in _GENOTYPE_SUBSTITUTES if key in format_keys)
+    return DataError(
+        "no genotypes (GT) in any record",
+        where=path,
+        why=f"FORMAT has {others} instead, which genovi does not read" if others else "FORMAT never names GT",
+        fix="call genotypes first, for example with `plink2 --vcf FILE dosage=DS --export vcf bgz`"
+        if others
+        else "give a VCF with called genotypes",
+    )
+
+
+def _read_header(stream: BinaryIO, path: Path) -> tuple[tuple[str, ...], HeaderEvidence, int]:
+    evidence = HeaderEvidence()
+    line_number = 0
+    for line_number, line in enumerate(stream, start=1):
+        if line.startswith(b"##"):
+            evidence.add(line)
+        elif line.startswith(b"#"):
+            return parse_samples(line.rstrip(b"\r\n"), path, line_number), evidence, line_number
+        elif line.strip():
+            break
+    raise DataError(
+        "no #CHROM line before the records" if line_number else "no header",
+        where=f"{path}, line {line_number}",
+        why="it names the samples",
+        fix="restore the header, for example with `bcftools reheader`",
+    )
+
+
+class _Records:
+    """Parses record lines into a MatrixBuilder."""
+
+    def __init__(self, path: Path, samples: tuple[str, ...]) -> None:
+        from genovi.genotypes import kernels
+
+        self._kernels = kernels
+        self._path = path
+        self._samples = samples
+        self._builder = MatrixBuilder(samples, str(path))
+        self._gt_places: dict[bytes, int] = {}
+        self._tally = np.zeros(2, dtype=np.int64)
+        self._without_gt = 0
+        self._missing_row = np.frombuffer(b"\x55" * ((len(samples) + 3) // 4), dtype=np.uint8).copy()
+        if len(samples) % 4:
+            self._missing_row[-1] &= (1 << 2 * (len(samples) % 4)) - 1
+
+    def add(self, line: bytes, line_number: int) -> None:
+        """Take in one line."""
+        if not line:
+            return
+        fields = line.split(b"\t", 9)
+        if len(fields) < 10 or line.startswith(b"#"):
+            raise self._bad_columns(line, line_number)
+        chrom, pos, identifier, ref, alt, _, _, _, format_, columns = fields
+        if not (chrom and ref and alt):
+            raise self._bad("CHROM, REF or ALT is empty", line_number)
+        if not pos.isdigit() or int(pos) > _MAX_POSITION:
+            raise self._bad(f"POS {_shown(pos)} is not a whole number of base pairs", line_number)
+        row = self._builder.row()
+        gt_place = self._gt_place(format_)
+        if gt_place < 0:
+            row[:] = self._missing_row
+            self._without_gt += 1
+        else:
+            n_alleles = 1 if alt == b"." else 2 + alt.count(b",")
+            text = np.frombuffer(columns, dtype=np.uint8)
+            status, sample = self._kernels.vcf_row(text, len(self._samples), gt_place, n_alleles, row, self._tally)
+            if status != self._kernels.OK:
+                raise self._bad_genotype(status, sample, columns, line_number)
+        self._builder.commit(chrom, int(pos), identifier, ref, alt)
+
+    def finish(self, evidence: HeaderEvidence, format_name: str) -> GenotypeMatrix:
+        """The matrix of all records."""
+        if self._without_gt and self._without_gt == len(self._builder):
+            raise no_genotypes(self._path, {key for keys in self._gt_places for key in keys.split(b":")})
+        return self._builder.finish(
+            InputFacts(
+                formats=(format_name,),
+                references=tuple(evidence.references),
+                contig_lengths=evidence.contig_lengths,
+                half_calls=int(self._tally[0]),
+                haploid_calls=int(self._tally[1]),
+                records_without_gt=self._without_gt,
+            )
+        )
+
+    def _gt_place(self, format_: bytes) -> int:
+        place = self._gt_places.get(format_)
+        if place is None:
+            keys = format_.split(b":")
+            place = self._gt_places[format_] = keys.index(b"GT") if b"GT" in keys else -1
+        return place
+
+    def _bad(self, what: str, line_number: int, why: str | None = None, fix: str | None = None) -> DataError:
+        return DataError(
+            what, where=f"{self._path}, line {line_number}", why=why, fix=fix or "repair or remove this line"
+        )
+
+    def _bad_columns(self, line: bytes, line_number: int) -> DataError:
+        if line.startswith(b"#"):
+            return self._bad(
+                "a header line among the records",
+                line_number,
+                "files were joined with their headers",
+                "join VCFs with `bcftools concat`, or give them as several inputs",
+            )
+        expected = 9 + len(self._samples)
+        why = (
+            "the columns are separated by spaces, not tabs"
+            if b"\t" not in line and b" " in line.strip()
+            else ("the line or the file is truncated")
+        )
+        found = line.count(b"\t") + 1
+        return self._bad(f"{found} columns, expected {expected}", line_number, why)
+
+    def _bad_genotype(self, status: int, sample: int, columns: bytes, line_number: int) -> DataError:
+        kernels = self._kernels
+        parts = columns.split(b"\t")
+        if status in (kernels.TOO_FEW, kernels.TOO_MANY):
+            return self._bad(
+                f"{9 + len(parts)} columns, expected {9 + len(self._samples)}",
+                line_number,
+                "the line or the file is truncated" if status == kernels.TOO_FEW else "the header names fewer samples",
+            )
+        what = f"genotype {_shown(parts[sample])} of sample {self._samples[sample]!r}"
+        if status == kernels.POLYPLOID:
+            return self._bad(
+                f"{what} has more than two alleles",
+                line_number,
+                "genovi models diploid genotypes",
+                "give diploid calls, or leave these contigs out",
+            )
+        if status == kernels.OUT_OF_RANGE:
+            return self._bad(f"{what} names an allele that the record does not have", line_number)
+        return self._bad(f"{what} is not a genotype", line_number)
+
+
+def _shown(raw: bytes) -> str:
+    text = decode_text(raw[:40])
+    return repr(text + "..." if len(raw) > 40 else text)

@@ -1,0 +1,129 @@
+"""Posteriors q(z|x): the plain Gaussian, and the diffusion chain of DDVI.
+
+    q(y_{0:T} | x) = q(y_T | x) prod_{t=1..T} q(y_{t-1} | y_t, x),        z = y_0
+
+with q(y_T | x) Gaussian (encoder) and every reverse kernel q(y_{t-1} | y_t, x) Gaussian with learned mean and
+variance (denoiser). The kernels are stochastic, so their densities are those of the distribution drawn from, and the
+path log-weight built from them is a bound. T = 0 is the plain Gaussian posterior.
+Source: Piriyakulkij, Wang, Kuleshov (AAAI 2025), section 3.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from genovi.model.config import ModelConfig
+from genovi.model.densities import draw_normal, normal_log_density
+from genovi.model.networks import Denoiser, Encoder, initialise
+from genovi.model.schedule import NoiseSchedule
+
+
+@dataclass(frozen=True)
+class Path:
+    """A draw from q with the parts of its log-weight that belong to the posterior.
+
+    Attributes:
+        z: y_0, shape (batch, d).
+        chain: sum_t log r(y_t | y_{t-1}) - log q(y_{t-1} | y_t, x), shape (batch,); 0 without a chain.
+        entropy: -log q(y_T | x), shape (batch,).
+    """
+
+    z: Tensor
+    chain: Tensor
+    entropy: Tensor
+
+
+class Posterior(nn.Module, ABC):
+    """A distribution over z (and auxiliary variables) given x."""
+
+    @abstractmethod
+    def draw(self, x: Tensor, generator: torch.Generator) -> Path:
+        """One reparametrised path for each row of ``x`` (whitened data, shape (batch, k))."""
+
+    @abstractmethod
+    def sleep_loss(self, x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
+        """-log q(y_{0:T} | x) of y drawn from r(. | z), shape (batch,); up to a constant, the sleep term."""
+
+
+class GaussianPosterior(Posterior):
+    """q(z | x) = N(mu(x), diag sigma^2(x)).
+
+    Args:
+        data_dim: k.
+        config: Uses ``latent_dim`` and ``hidden``.
+        generator: Draws the initial weights.
+    """
+
+    def __init__(self, data_dim: int, config: ModelConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.encoder = Encoder(data_dim, config.latent_dim, config.hidden, context=0)
+        initialise(self, generator)
+        self.encoder.start()
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Path:
+        mean, log_std, _ = self.encoder(x)
+        z = draw_normal(mean, log_std, generator)
+        return Path(z, torch.zeros_like(z[:, 0]), -normal_log_density(z, mean, log_std))
+
+    def sleep_loss(self, x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
+        mean, log_std, _ = self.encoder(x)
+        return -normal_log_density(z, mean, log_std)
+
+
+class DiffusionPosterior(Posterior):
+    """The reverse chain of DDVI, conditional on x in every step.
+
+    Args:
+        data_dim: k.
+        config: Uses ``latent_dim``, ``hidden`` and ``steps``.
+        generator: Draws the initial weights.
+    """
+
+    CONTEXT = 64
+
+    def __init__(self, data_dim: int, config: ModelConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.schedule = NoiseSchedule.cosine(config.steps)
+        self.encoder = Encoder(data_dim, config.latent_dim, config.hidden, self.CONTEXT)
+        self.denoiser = Denoiser(config.latent_dim, self.CONTEXT, self.schedule)
+        initialise(self, generator)
+        self.encoder.start()
+        self.denoiser.start(generator)
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Path:
+        mean, log_std, context = self.encoder(x)
+        modulation = self.denoiser.modulate(context)
+        y = draw_normal(mean, log_std, generator)
+        entropy = -normal_log_density(y, mean, log_std)
+        chain = torch.zeros_like(entropy)
+        for t in reversed(range(self.schedule.steps)):
+            step_mean, step_log_std = self.denoiser(y, t, modulation)
+            earlier = draw_normal(step_mean, step_log_std, generator)
+            chain = chain + self._noising(y, earlier, t) - normal_log_density(earlier, step_mean, step_log_std)
+            y = earlier
+        return Path(y, chain, entropy)
+
+    def _noising(self, later: Tensor, earlier: Tensor, t: int) -> Tensor:
+        """log r(y_{t+1} | y_t) for the 0-based step t."""
+        log_std = later.new_tensor(self.schedule.log_std[t])
+        return normal_log_density(later, self.schedule.keep[t] * earlier, log_std)
+
+    def sleep_loss(self, x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
+        path = [z]
+        for keep, log_std in zip(self.schedule.keep, self.schedule.log_std, strict=True):
+            path.append(draw_normal(keep * path[-1], z.new_tensor(log_std), generator))
+        y = torch.stack(path)
+        mean, log_std_top, context = self.encoder(x)
+        step_mean, step_log_std = self.denoiser(y[1:], slice(None), self.denoiser.modulate(context))
+        reverse = normal_log_density(y[:-1], step_mean, step_log_std).sum(0)
+        return -normal_log_density(y[-1], mean, log_std_top) - reverse
+
+
+def build_posterior(data_dim: int, config: ModelConfig, generator: torch.Generator) -> Posterior:
+    """The posterior that ``config`` names."""
+    kinds = {"gaussian": GaussianPosterior, "ddvi": DiffusionPosterior}
+    return kinds[config.posterior](data_dim, config, generator)

@@ -1,0 +1,132 @@
+"""LatentModel: prior, likelihood and posterior together, and the path log-weight that joins them.
+
+    w = log p(x|z) + log p(z) + sum_t [log r(y_t|y_{t-1}) - log q(y_{t-1}|y_t,x)] - log q(y_T|x),
+    E_q[w] <= log p(x),         E_q[log mean_k exp w_k] <= log p(x)     (importance weighted, k = 1..K)
+
+Source: Piriyakulkij, Wang, Kuleshov (AAAI 2025), section 3; Burda, Grosse, Salakhutdinov (ICLR 2016).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from genovi.model.config import ModelConfig
+from genovi.model.likelihood import GaussianLikelihood
+from genovi.model.posterior import build_posterior
+from genovi.model.prior import build_prior
+
+
+@dataclass(frozen=True)
+class BoundTerms:
+    """The terms of w, each of shape (..., batch), in nats, kept apart until the last line.
+
+    Attributes:
+        reconstruction: log p(x|z).
+        prior: log p(z).
+        chain: sum_t log r(y_t|y_{t-1}) - log q(y_{t-1}|y_t,x).
+        entropy: -log q(y_T|x).
+    """
+
+    reconstruction: Tensor
+    prior: Tensor
+    chain: Tensor
+    entropy: Tensor
+
+    @property
+    def log_weight(self) -> Tensor:
+        """w, shape (..., batch)."""
+        return self.tempered(1.0)
+
+    def tempered(self, beta: float) -> Tensor:
+        """w with all terms but the reconstruction weighted by ``beta``."""
+        return self.reconstruction + beta * (self.prior + self.chain + self.entropy)
+
+
+@dataclass(frozen=True)
+class ImportanceSample:
+    """K draws from q for each sample, with their log-weights.
+
+    Attributes:
+        z: shape (K, n, d).
+        log_weight: w, shape (K, n).
+    """
+
+    z: Tensor
+    log_weight: Tensor
+
+    @property
+    def weights(self) -> Tensor:
+        """Self-normalised weights, shape (K, n), sum 1 over K."""
+        return torch.softmax(self.log_weight, dim=0)
+
+    @property
+    def elbo(self) -> Tensor:
+        """Mean log-weight: a lower bound of log p(x), shape (n,)."""
+        return self.log_weight.mean(dim=0)
+
+    @property
+    def iwae(self) -> Tensor:
+        """Importance-weighted bound, shape (n,)."""
+        return torch.logsumexp(self.log_weight, dim=0) - math.log(len(self.log_weight))
+
+    @property
+    def effective_size(self) -> Tensor:
+        """Effective sample size 1 / sum of squared weights, in [1, K], shape (n,)."""
+        return 1 / self.weights.square().sum(dim=0)
+
+
+class LatentModel(nn.Module):
+    """A latent-variable model of noise-scaled principal components.
+
+    Args:
+        config: Shape of the model.
+        scale: Standard deviation of each data column, shape (k,), float32; the encoder sees x / scale.
+        generator: Draws all initial weights.
+    """
+
+    def __init__(self, config: ModelConfig, scale: Tensor, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config = config
+        self.prior = build_prior(config, generator)
+        self.likelihood = GaussianLikelihood(config.latent_dim, config.hidden, scale, generator)
+        self.posterior = build_posterior(len(scale), config, generator)
+
+    def whiten(self, x: Tensor) -> Tensor:
+        """What the posterior sees: x / scale."""
+        return x / self.likelihood.scale
+
+    def terms(self, x: Tensor, generator: torch.Generator) -> tuple[BoundTerms, Tensor]:
+        """One path for each row of ``x``, shape (batch, k): the terms of w, and z of shape (batch, d)."""
+        path = self.posterior.draw(self.whiten(x), generator)
+        terms = BoundTerms(
+            reconstruction=self.likelihood.log_density(x, path.z),
+            prior=self.prior.log_density(path.z),
+            chain=path.chain,
+            entropy=path.entropy,
+        )
+        return terms, path.z
+
+    def sleep_loss(self, n: int, generator: torch.Generator) -> Tensor:
+        """Sleep term: mean of -log q(y_{0:T} | x) over n draws of (z, x) from the model itself and y from r.
+
+        x is drawn with its noise, and no gradient reaches prior or decoder: only q learns from dreams.
+        """
+        with torch.no_grad():
+            z = self.prior.sample(n, generator)
+            x = self.likelihood.sample(z, generator)
+        return self.posterior.sleep_loss(self.whiten(x), z, generator).mean()
+
+    @torch.no_grad()
+    def importance_sample(self, x: Tensor, draws: int, generator: torch.Generator, chunk: int = 8192) -> ImportanceSample:
+        """``draws`` paths for each row of ``x``, shape (n, k)."""
+        z, log_weight = [], []
+        per_pass = max(1, chunk // max(draws, 1))
+        for rows in x.split(per_pass):
+            terms, drawn = self.terms(rows.repeat(draws, 1), generator)
+            z.append(drawn.view(draws, len(rows), -1))
+            log_weight.append(terms.log_weight.view(draws, len(rows)))
+        return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))

@@ -1,0 +1,165 @@
+"""Principal components of standardised genotypes, with loadings, exact or randomised.
+
+    X = U S V',   scores  U S = X V,   X: samples x variants (standardised, missing = 0)
+
+Exact up to ``EXACT_SAMPLES`` samples, through the Gram matrix G = X X' = U S^2 U', accumulated over blocks of
+variants; above that by randomised subspace iteration on the same blocks (Halko, Martinsson, Tropp 2011, SIAM Review
+53(2):217, algorithm 4.4). Memory is one block of variants plus G (exact) or a few vectors (randomised).
+The sign of each axis is fixed so that the loading of largest size is positive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from genovi.errors import DataError
+from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.seeding import Seeds
+from genovi.structure.noise import NoiseFloor
+from genovi.structure.standardise import Standardiser
+
+EXACT_SAMPLES = 5000
+_BLOCK_VALUES = 2**24  # standardised genotypes held at once: 64 MiB of float32
+_OVERSAMPLE = 20
+_ITERATIONS = 12
+_PROBES = 20
+
+
+@dataclass(frozen=True)
+class PrincipalAxes:
+    """What a model keeps of a PCA: enough to project new samples, nothing about individuals.
+
+    Attributes:
+        loadings: V, orthonormal columns, shape (n_variants, k), float32.
+        singular_values: S, descending, shape (k,), float64.
+        n_samples: Samples that the axes were fitted to.
+        noise: Noise floor of the spectrum.
+    """
+
+    loadings: np.ndarray
+    singular_values: np.ndarray
+    n_samples: int
+    noise: NoiseFloor
+
+    @property
+    def n_axes(self) -> int:
+        return self.loadings.shape[1]
+
+    @property
+    def eigenvalues(self) -> np.ndarray:
+        """Variance of the training scores along each axis, S^2 / n, shape (k,)."""
+        return self.singular_values**2 / self.n_samples
+
+
+def fit_axes(
+    matrix: GenotypeMatrix, standardiser: Standardiser, max_axes: int, seeds: Seeds
+) -> tuple[PrincipalAxes, np.ndarray]:
+    """Principal axes of ``matrix``.
+
+    Args:
+        matrix: Genotypes after quality control.
+        standardiser: Fitted to ``matrix``.
+        max_axes: Most axes to compute; fewer come back when there are fewer samples or variants.
+        seeds: Stream "pca" is used by the randomised method only.
+
+    Returns:
+        The axes and the scores U S of the samples, shape (n_samples, k), float64.
+
+    Raises:
+        DataError: fewer than two samples.
+    """
+    n, m = matrix.n_samples, matrix.n_variants
+    if n < 2:
+        raise DataError(
+            "only one sample", where=matrix.source, why="axes of variation need several", fix="add samples"
+        )
+    k = min(max_axes, n - 1, m)
+    if n <= EXACT_SAMPLES:
+        singular, left, trace, square = _exact(matrix, standardiser, k)
+    else:
+        singular, left, trace, square = _randomised(matrix, standardiser, k, seeds)
+    kept = singular > 1e-5 * singular[0]
+    singular, left = singular[kept], left[:, kept]
+    loadings = _loadings(matrix, standardiser, left, singular)
+    strongest = np.abs(loadings).argmax(axis=0)
+    sign = np.sign(loadings[strongest, np.arange(len(singular))])
+    loadings *= sign
+    noise = NoiseFloor.fit(singular**2, trace, square, n)
+    return PrincipalAxes(loadings, singular, n, noise), left * (singular * sign)
+
+
+def row_blocks(matrix: GenotypeMatrix) -> list[slice]:
+    """Ranges of variants whose standardised genotypes take 64 MiB each."""
+    size = max(1, _BLOCK_VALUES // matrix.n_samples)
+    return [slice(i, min(i + size, matrix.n_variants)) for i in range(0, matrix.n_variants, size)]
+
+
+def _exact(
+    matrix: GenotypeMatrix, standardiser: Standardiser, k: int
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Singular values, left vectors, and trace and squared Frobenius norm of the Gram matrix."""
+    n = matrix.n_samples
+    gram = np.zeros((n, n), dtype=np.float32, order="F")
+    for rows in row_blocks(matrix):
+        # ssyrk fills one triangle only: half the work of a full product. The block is variants x samples in C order,
+        # that is, its transpose in Fortran order, so nothing is copied.
+        block = standardiser.transform(matrix, rows)
+        gram = scipy.linalg.blas.ssyrk(1.0, block.T, beta=1.0, c=gram, overwrite_c=True, lower=True)
+    diagonal = np.diagonal(gram).astype(np.float64)
+    trace = float(diagonal.sum())
+    square = 2 * float(np.einsum("ij,ij->", np.tril(gram, -1), np.tril(gram, -1), dtype=np.float64)) + float(
+        (diagonal**2).sum()
+    )
+    values, vectors = scipy.linalg.eigh(
+        gram.astype(np.float64), lower=True, subset_by_index=(n - k, n - 1), overwrite_a=True
+    )
+    return np.sqrt(np.maximum(values[::-1], 0)), vectors[:, ::-1], trace, square
+
+
+def _randomised(
+    matrix: GenotypeMatrix, standardiser: Standardiser, k: int, seeds: Seeds
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    n = matrix.n_samples
+    width = min(k + _OVERSAMPLE, n)
+    generator = seeds.numpy("pca")
+    basis = np.linalg.qr(generator.standard_normal((n, width)).astype(np.float32))[0]
+    for _ in range(_ITERATIONS):
+        product, trace = _gram_times(matrix, standardiser, basis)
+        basis = np.linalg.qr(product)[0]
+    # Probes orthogonal to the basis see the rest of the spectrum: E ||G w||^2 = trace(G_rest^2) (Hutchinson).
+    probes = generator.standard_normal((n, _PROBES)).astype(np.float32)
+    probes -= basis @ (basis.T @ probes)
+    product, trace = _gram_times(matrix, standardiser, np.hstack([basis, probes]))
+    # Rayleigh-Ritz: G restricted to the basis
+    small = (basis.T @ product[:, :width]).astype(np.float64)
+    values, vectors = np.linalg.eigh((small + small.T) / 2)
+    order = np.argsort(values)[::-1][:k]
+    left = basis.astype(np.float64) @ vectors[:, order]
+    square = float((values**2).sum() + (product[:, width:].astype(np.float64) ** 2).sum() / _PROBES)
+    return np.sqrt(np.maximum(values[order], 0)), left, trace, square
+
+
+def _gram_times(
+    matrix: GenotypeMatrix, standardiser: Standardiser, vectors: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """G times ``vectors``, and trace(G), in one pass over the variants."""
+    product = np.zeros_like(vectors)
+    trace = 0.0
+    for rows in row_blocks(matrix):
+        block = standardiser.transform(matrix, rows)
+        product += block.T @ (block @ vectors)
+        trace += float(np.vdot(block, block))
+    return product, trace
+
+
+def _loadings(
+    matrix: GenotypeMatrix, standardiser: Standardiser, left: np.ndarray, singular: np.ndarray
+) -> np.ndarray:
+    weights = (left / singular).astype(np.float32)
+    loadings = np.empty((matrix.n_variants, len(singular)), dtype=np.float32)
+    for rows in row_blocks(matrix):
+        loadings[rows] = standardiser.transform(matrix, rows) @ weights
+    return loadings

@@ -1,0 +1,58 @@
+"""Pages that say what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import REPO
+
+from genovi import errors
+from genovi.embedding import Embedding
+from genovi.genotypes.matching import STATUSES
+from genovi.training.monitor import EpochRecord
+
+PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").glob("*.md"), *(REPO / "data").glob("*.md")])
+
+
+def table(page: str, heading: str) -> list[str]:
+    """First cells of the table under ``heading``."""
+    section = (REPO / "docs" / page).read_text().split(f"## {heading}")[1].split("\n## ")[0]
+    return [cell.replace("`", "") for cell in re.findall(r"^\| (`[^|]*`) \|", section, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_every_page_is_listed() -> None:
+    index = (REPO / "docs" / "index.md").read_text()
+    assert not [
+        page.name for page in (REPO / "docs").glob("*.md") if page.name != "index.md" and page.name not in index
+    ]
+
+
+def test_history_columns() -> None:
+    assert table("files.md", "Training history") == EpochRecord.columns()
+
+
+def test_embedding_columns() -> None:
+    ones = np.ones(1)
+    columns = Embedding(("s",), np.ones((1, 1)), np.ones((1, 1)), ones.astype(np.int64), ones, ones).table().columns
+    documented = [column.split(" ")[0] for column in table("files.md", "Embedding")]
+    assert documented == list(columns)
+
+
+def test_match_statuses() -> None:
+    assert tuple(table("files.md", "Matching")) == ("STATUS", *STATUSES)
+
+
+def test_exit_codes() -> None:
+    text = (REPO / "docs" / "exit-codes.md").read_text()
+    documented = {int(code) for code in re.findall(r"^\| (\d) \|", text, re.MULTILINE)}
+    raised = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
+    assert documented == raised | {0}

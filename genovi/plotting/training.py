@@ -1,0 +1,117 @@
+"""A run's history as a figure: the bound on both kinds of samples, and every term of it apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from genovi.errors import DataError
+from genovi.files import check_writable
+from genovi.plotting.figures import PAGE_WIDTH, check_suffix, new_figure, style, write_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_HEIGHT = 190.0
+_TERMS = {  # column of history.csv: colour, dashes
+    "reconstruction": ("#1b30af", "-"),
+    "prior": ("#00795a", "--"),
+    "chain": ("#a7321b", "-."),
+    "entropy": ("#8a6a00", ":"),
+    "sleep": ("#8c2fb5", (0, (5, 1, 1, 1, 1, 1))),
+}
+
+
+def plot_training(run: Path, out: Path, *, force: bool = False, command: str | None = None) -> Path:
+    """Draw ``history.csv`` of a run folder.
+
+    Args:
+        run: The folder that training wrote.
+        out: The figure; its suffix chooses the format (PNG, PDF, SVG).
+        force: Overwrite ``out``.
+        command: Recorded in the figure's metadata.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        DataError: no such run, or its history is not one.
+        ConfigError: unknown suffix, or ``out`` exists.
+        ResourceError: ``out`` cannot be written.
+    """
+    check_suffix(out)
+    history = read_history(Path(run))
+    check_writable(Path(out), force)
+    with style():
+        figure = training_figure(history)
+    write_figure(figure, Path(out), command)
+    return Path(out)
+
+
+def read_history(run: Path) -> pd.DataFrame:
+    """The history of a run: one row for each epoch, columns of ``EpochRecord``.
+
+    Raises:
+        DataError: no such run, or its history is not one.
+    """
+    path = run / "history.csv"
+    if not path.is_file():
+        raise DataError(
+            "not a genovi run", where=run, why="it holds no history.csv", fix="give the folder that genovi train wrote"
+        )
+    try:
+        history = pd.read_csv(path)
+    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise DataError("cannot read the training history", where=path, why=str(error)) from error
+    absent = [name for name in ("epoch", "bound", "held_out", *_TERMS) if name not in history.columns]
+    if absent or not len(history):
+        why = f"it has no column {absent[0]}" if absent else "it has no epochs"
+        raise DataError("not a training history", where=path, why=why, fix="train the model again")
+    if not all(pd.api.types.is_numeric_dtype(history[name]) for name in ("epoch", "bound", "held_out", *_TERMS)):
+        raise DataError("not a training history", where=path, why="it holds text", fix="train the model again")
+    return history
+
+
+def training_figure(history: pd.DataFrame) -> Figure:
+    """The figure of ``plot_training``, not written."""
+    figure = new_figure(PAGE_WIDTH, _HEIGHT)
+    left = _panel(figure, 0.085, "bound (nats per sample)")
+    right = _panel(figure, 0.585, "term (nats per sample)")
+    epoch = history["epoch"].to_numpy()
+    left.plot(epoch, history["bound"], color="#8fa3d9", linewidth=0.8, label="training")
+    held_out = history["held_out"].to_numpy(np.float64)
+    seen = np.isfinite(held_out)
+    if seen.any():
+        left.plot(epoch[seen], held_out[seen], color="#a7321b", linewidth=1.0, label="held out")
+        best = int(np.flatnonzero(seen)[np.argmax(held_out[seen])])
+        left.axvline(epoch[best], color="#555555", linewidth=0.6, linestyle=":", label=f"best: epoch {epoch[best]}")
+    _focus(left, [history["bound"].to_numpy(np.float64), held_out[seen]])
+    drawn = [name for name in _TERMS if history[name].abs().max() > 0]
+    for name in drawn:
+        color, dashes = _TERMS[name]
+        right.plot(epoch, history[name], color=color, linestyle=dashes, linewidth=0.9, label=name)
+    _focus(right, [history[name].to_numpy(np.float64) for name in drawn])
+    for ax in (left, right):
+        ax.legend(loc="best", frameon=False, fontsize=6.5, handlelength=2.4)
+    return figure
+
+
+def _panel(figure: Figure, left: float, name: str) -> Axes:
+    ax = figure.add_axes((left, 0.16, 0.40, 0.79))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_xlabel("epoch", labelpad=2)
+    ax.set_ylabel(name, labelpad=2)
+    return ax
+
+
+def _focus(ax: Axes, curves: list[np.ndarray]) -> None:
+    """Vertical limits that leave out the steep fall of the first epochs."""
+    late = [curve[len(curve) // 20 :] for curve in curves]
+    values = np.concatenate([curve[np.isfinite(curve)] for curve in late]) if late else np.empty(0)
+    if len(values) > 1 and np.ptp(values) > 0:
+        margin = 0.06 * np.ptp(values)
+        ax.set_ylim(values.min() - margin, values.max() + margin)

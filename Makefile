@@ -7,6 +7,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.runtime-installed
 TESTING := $(VENV)/.testing-installed
 
@@ -42,12 +43,14 @@ clean: ## Remove the environment, caches and the demo's output
 	rm -rf $(VENV) build dist demo-out *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
+$(CREATED):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "genovi needs Python 3.11 or later, not " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
+	@touch $@
 
 # torch first, by its exact version: pip then never considers another one.
-$(RUNTIME): pyproject.toml setup.py constraints.txt | $(BIN)/python
+$(RUNTIME): pyproject.toml setup.py constraints.txt | $(CREATED)
+	@echo "Installing into $(VENV): once, and again when pyproject.toml or constraints.txt change. This takes minutes."
 	$(PIP) install --quiet --constraint constraints.txt setuptools
 	$(PIP) install --quiet --constraint constraints.txt "$$(grep '^torch==' constraints.txt)"
 	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable .

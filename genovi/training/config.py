@@ -14,17 +14,19 @@ class TrainingConfig:
     """Optimisation settings.
 
     Attributes:
-        epochs: Most passes over the training samples.
+        epochs: Most passes over the training samples; 0 takes as many as ``steps`` need.
+        steps: Optimiser steps when ``epochs`` is 0: the work does not depend on the size of the cohort.
         batch_size: Samples in a step.
         lr: Peak learning rate of Adam, decayed by a cosine.
-        sleep_weight: Weight of the sleep term (ddvi only).
+        sleep_weight: Weight lambda of the sleep term; 0 switches it off.
         holdout: Share of samples held out for the early-stopping bound.
         patience: Epochs without a better held-out bound before training stops.
         device: "auto", "cpu", "cuda" or "mps".
         threads: CPU threads, None for all.
     """
 
-    epochs: int = 1000
+    epochs: int = 0
+    steps: int = 5000
     batch_size: int = 256
     lr: float = 3e-3
     sleep_weight: float = 0.1
@@ -36,7 +38,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise ConfigError("unknown --device", where=self.device, fix=f"choose one of {', '.join(DEVICES)}")
-        for option, value in (("--epochs", self.epochs), ("--batch-size", self.batch_size), ("--lr", self.lr)):
+        if self.epochs < 0:
+            raise ConfigError("--epochs must not be negative", where=self.epochs)
+        for option, value in (("steps", self.steps), ("--batch-size", self.batch_size), ("--lr", self.lr)):
             if not value > 0:
                 raise ConfigError(f"{option} must be positive", where=value)
         if not 0 <= self.holdout < 1:

@@ -17,7 +17,8 @@ class EpochRecord:
         chain: E_q[sum_t log r(y_t|y_t-1) - log q(y_t-1|y_t,x)], 0 for a Gaussian posterior.
         entropy: E_q[-log q(y_T|x)].
         sleep: Sleep term, not weighted; 0 where there is none.
-        held_out: Bound of held-out samples, NaN in epochs where it is not computed.
+        held_out: Bound E_q[w] of held-out samples, NaN in epochs where it is not computed.
+        held_out_iwae: Their importance-weighted bound, which early stopping goes by; NaN as above.
         beta: Weight of the terms other than the reconstruction in this epoch's objective.
         lr: Learning rate at the epoch's end.
         gradient_norm: Mean norm of the gradient before clipping.
@@ -32,6 +33,7 @@ class EpochRecord:
     entropy: float
     sleep: float
     held_out: float
+    held_out_iwae: float
     beta: float
     lr: float
     gradient_norm: float

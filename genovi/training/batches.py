@@ -1,0 +1,48 @@
+"""Mini-batches and the split into training and held-out samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genovi.seeding import Seeds
+
+MIN_HELD_OUT = 20
+
+
+def split_samples(n: int, holdout: float, seeds: Seeds) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of training and held-out samples, drawn without looking at anything but ``n``.
+
+    Cohorts whose held-out share would be under ``MIN_HELD_OUT`` samples keep everybody in training: a bound of so few
+    is too noisy to stop by.
+    """
+    order = seeds.numpy("split").permutation(n)
+    count = round(holdout * n)
+    if count < MIN_HELD_OUT:
+        count = 0
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+class Batches:
+    """Endless epochs of shuffled mini-batches of equal size; leftovers of an epoch return in the next shuffle.
+
+    Args:
+        x: Training data, shape (n, k).
+        size: Samples in a batch; n if that is smaller.
+        generator: Shuffles.
+    """
+
+    def __init__(self, x: Tensor, size: int, generator: torch.Generator) -> None:
+        self.x = x
+        self.size = min(size, len(x))
+        self.per_epoch = max(1, len(x) // self.size)
+        self.generator = generator
+
+    def epoch(self) -> Iterator[Tensor]:
+        """The batches of one epoch."""
+        order = torch.randperm(len(self.x), generator=self.generator, device=self.generator.device)
+        for start in range(self.per_epoch):
+            yield self.x[order[start * self.size : (start + 1) * self.size]]

@@ -1,0 +1,207 @@
+"""The training loop: wake (the bound on data) plus sleep (the posterior on dreams), early stopping, history.
+
+    minimise  -E_q[ log p(x|z) + beta (log p(z) + chain - log q(y_T|x)) ]  +  lambda * sleep
+
+beta rises linearly from ``BETA_START`` to 1 over the first ``WARM_UP`` of the steps, so that the plane unfolds before
+the prior presses on it; the learning rate falls by a cosine. Gradients are clipped.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genovi.errors import TrainingError
+from genovi.model.config import ModelConfig
+from genovi.model.vae import LatentModel
+from genovi.seeding import Seeds
+from genovi.training.batches import Batches, split_samples
+from genovi.training.config import TrainingConfig
+from genovi.training.device import choose_device, set_threads
+from genovi.training.monitor import EpochRecord, Monitor
+
+BETA_START = 0.05
+WARM_UP = 1 / 3
+CLIP = 5.0
+HELD_OUT_DRAWS = 16
+EVALUATIONS = 60
+_RAMP_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained model and how it got there.
+
+    Attributes:
+        model: With the best weights by the held-out bound (the last ones where nothing is held out), on the CPU.
+        history: One record for each epoch.
+        held_out: Indices of the held-out samples.
+        reason: Why training ended.
+        device: Where it ran.
+        threads: CPU threads it used.
+    """
+
+    model: LatentModel
+    history: tuple[EpochRecord, ...]
+    held_out: np.ndarray
+    reason: str
+    device: str
+    threads: int
+
+
+class Diverged(TrainingError):
+    """The loss is no longer finite. ``fit`` holds the last good weights."""
+
+    def __init__(self, fit: Fit, epoch: int, lr: float) -> None:
+        super().__init__(
+            "the loss is not finite",
+            where=f"epoch {epoch}",
+            why="training cannot go on; the last good weights are kept",
+            fix=f"try --lr {lr / 3:.1e}",
+        )
+        self.fit = fit
+
+
+def fit(x: np.ndarray, model_config: ModelConfig, config: TrainingConfig, seeds: Seeds, monitor: Monitor) -> Fit:
+    """Train a model.
+
+    Args:
+        x: Noise-scaled principal components, shape (n, k), float.
+        model_config: Shape of the model.
+        config: Optimisation settings.
+        seeds: Streams "split", "init", "batches", "noise", "held-out".
+        monitor: Is told of every epoch.
+
+    Raises:
+        Diverged: the loss became infinite or NaN.
+        ResourceError: the device is not there.
+    """
+    return _Trainer(x, model_config, config, seeds).run(monitor)
+
+
+class _Trainer:
+    def __init__(self, x: np.ndarray, model_config: ModelConfig, config: TrainingConfig, seeds: Seeds) -> None:
+        self.config = config
+        self.device = choose_device(config.device)
+        self.threads = set_threads(config.threads)
+        training, self.held_out_index = split_samples(len(x), config.holdout, seeds)
+        data = torch.as_tensor(np.asarray(x, dtype=np.float32))
+        scale = torch.as_tensor(x[training].std(axis=0).astype(np.float32)).clamp_min(1e-3)
+        self.model = LatentModel(model_config, scale, seeds.torch("init")).to(self.device)
+        self.held_out = data[self.held_out_index].to(self.device)
+        self.noise = seeds.torch("noise", str(self.device))
+        self.held_out_seed = seeds.integer("held-out")
+        self.batches = Batches(data[training].to(self.device), config.batch_size, seeds.torch("batches"))
+        self.epochs = config.epochs or math.ceil(config.steps / self.batches.per_epoch)
+        self.total = self.epochs * self.batches.per_epoch
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=self.device.type != "mps")
+        self.sleep_weight = config.sleep_weight
+        self.step = 0
+        self.best_bound, self.best = -math.inf, copy.deepcopy(self.model.state_dict())
+        self.history: list[EpochRecord] = []
+        self.clock = time.perf_counter()
+
+    def run(self, monitor: Monitor) -> Fit:
+        monitor.begin(self.epochs)
+        every = max(1, self.epochs // EVALUATIONS)
+        waited, reason = 0, "finished"
+        for epoch in range(1, self.epochs + 1):
+            means = self._epoch()
+            evaluated = epoch % every == 0 or epoch == self.epochs
+            record = self._record(epoch, means, evaluated)
+            if not math.isfinite(record.bound):
+                raise Diverged(self._result("diverged"), epoch, self.config.lr)
+            self.history.append(record)
+            monitor.epoch(record)
+            if not evaluated:
+                continue
+            # before beta reaches 1 the objective is another one, so patience starts there
+            waited = 0 if self._keep_if_best(record) or record.beta < 1 else waited + every
+            if waited > self.config.patience:
+                reason = "early stop"
+                break
+        monitor.end(reason)
+        return self._result(reason)
+
+    def _epoch(self) -> list[float]:
+        """One pass; returns means of the four terms, the sleep term and the gradient norm."""
+        sums = torch.zeros(6, device=self.device)
+        for x in self.batches.epoch():
+            lr, beta = self._schedule()
+            for group in self.optimiser.param_groups:
+                group["lr"] = lr
+            self.optimiser.zero_grad(set_to_none=True)
+            terms, _ = self.model.terms(x, self.noise)
+            loss = -terms.tempered(beta).mean()
+            sleep = self._sleep(len(x))
+            (loss + self.sleep_weight * sleep).backward()
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+            self.optimiser.step()
+            self.step += 1
+            with torch.no_grad():
+                parts = (terms.reconstruction, terms.prior, terms.chain, terms.entropy)
+                sums += torch.stack([*(part.mean() for part in parts), sleep, norm])
+        means: list[float] = (sums / self.batches.per_epoch).tolist()
+        return means
+
+    def _sleep(self, n: int) -> Tensor:
+        if self.sleep_weight == 0:
+            return torch.zeros((), device=self.device)
+        return self.model.sleep_loss(n, self.noise)
+
+    def _schedule(self) -> tuple[float, float]:
+        """Learning rate and beta of the coming step."""
+        share = self.step / self.total
+        ramp = min(1.0, (self.step + 1) / _RAMP_STEPS)
+        lr = self.config.lr * ramp * 0.5 * (1 + math.cos(math.pi * share))
+        return lr, BETA_START + (1 - BETA_START) * min(1.0, share / WARM_UP)
+
+    def _record(self, epoch: int, means: list[float], evaluate: bool) -> EpochRecord:
+        reconstruction, prior, chain, entropy, sleep, norm = means
+        held_out = held_out_iwae = math.nan
+        if evaluate and len(self.held_out):
+            generator = torch.Generator(device=self.device).manual_seed(self.held_out_seed)
+            sample = self.model.importance_sample(self.held_out, HELD_OUT_DRAWS, generator)
+            held_out, held_out_iwae = sample.elbo.mean().item(), sample.iwae.mean().item()
+        lr, beta = self._schedule()
+        return EpochRecord(
+            epoch=epoch,
+            bound=reconstruction + prior + chain + entropy,
+            reconstruction=reconstruction,
+            prior=prior,
+            chain=chain,
+            entropy=entropy,
+            sleep=sleep,
+            held_out=held_out,
+            held_out_iwae=held_out_iwae,
+            beta=beta,
+            lr=lr,
+            gradient_norm=norm,
+            seconds=round(time.perf_counter() - self.clock, 3),
+        )
+
+    def _keep_if_best(self, record: EpochRecord) -> bool:
+        """Keep the weights when the held-out bound is the best so far, or when nothing is held out."""
+        bound = record.held_out_iwae if len(self.held_out) else math.inf
+        if len(self.held_out) and not bound > self.best_bound:
+            return False
+        self.best_bound = bound
+        self.best = copy.deepcopy(self.model.state_dict())
+        return True
+
+    def _result(self, reason: str) -> Fit:
+        self.model.load_state_dict(self.best)
+        return Fit(
+            model=self.model.cpu().eval(),
+            history=tuple(self.history),
+            held_out=self.held_out_index,
+            reason=reason,
+            device=str(self.device),
+            threads=self.threads,
+        )

@@ -178,7 +178,7 @@ class _Run:
             names = [f"{self.matrix.samples[i]} ({share[i]:.1%})" for i in np.flatnonzero(bad)[:_N_EXAMPLES]]
             more = f" and {bad.sum() - len(names)} more" if bad.sum() > len(names) else ""
             logger.warning(
-                "--mind %g removes %d samples with too many missing genotypes: %s%s",
+                "--mind %g removes samples with too many missing genotypes (%d): %s%s",
                 self.config.mind,
                 bad.sum(),
                 ", ".join(names),

@@ -59,10 +59,10 @@ def _genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, int, 
             while p < n and _ZERO <= text[p] <= _NINE:
                 allele = min(allele * 10 + text[p] - _ZERO, 1_000_000)
                 p += 1
-            if allele >= n_alleles:
+            if allele >= n_alleles > 1:
                 return OUT_OF_RANGE, p, ploidy, n_counted, n_missing, n_other
-            n_counted += allele == 1
-            n_other += allele > 1
+            n_counted += allele == 1 < n_alleles
+            n_other += allele > 1 or allele == 1 == n_alleles
         else:
             return MALFORMED, p, ploidy, n_counted, n_missing, n_other
         ploidy += 1
@@ -83,9 +83,9 @@ def vcf_row(
         text: The sample columns without the line end, shape (n_bytes,), uint8.
         n_samples: Columns expected.
         gt_index: Place of GT among the ``:``-separated parts of a column.
-        n_alleles: REF and ALT alleles of the record.
-        row: Receives the codes, shape (ceil(n_samples / 4),), uint8, zero before. An allele beyond the first ALT
-            makes a genotype missing.
+        n_alleles: REF and ALT alleles of the record; 1 where it names no ALT.
+        row: Receives the codes, shape (ceil(n_samples / 4),), uint8, zero before. An allele beyond the first ALT, or
+            any but REF where the record names no ALT, makes a genotype missing.
         tally: Counts of half calls and of haploid calls, shape (2,), int64, added to.
 
     Returns:
@@ -125,7 +125,7 @@ def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndar
 
     Args:
         alleles: Allele indices, shape (n_samples, ploidy), int32: -1 where missing, -2 beyond the end of the vector.
-        n_alleles: REF and ALT alleles of the record.
+        n_alleles: As in ``vcf_row``.
         row: Receives the codes, as in ``vcf_row``.
         tally: Counts of half calls and of haploid calls, as in ``vcf_row``.
 
@@ -139,12 +139,12 @@ def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndar
             allele = alleles[sample, k]
             if allele == -2:
                 break
-            if allele < -2 or allele >= n_alleles:
+            if allele < -2 or allele >= n_alleles > 1:
                 return OUT_OF_RANGE, sample
             ploidy += 1
             n_missing += allele == -1
-            n_counted += allele == 1
-            n_other += allele > 1
+            n_counted += allele == 1 < n_alleles
+            n_other += allele > 1 or allele == 1 == n_alleles
         if ploidy > 2:
             return POLYPLOID, sample
         if ploidy == 0:

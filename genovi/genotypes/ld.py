@@ -49,9 +49,10 @@ def indep_pairwise(matrix: GenotypeMatrix, window: int = 50, step: int = 5, r2: 
 
     check_indep_pairwise(window, step, r2)
     counts = allele_counts(matrix)
-    # Where all observed dosages are equal no r2 exists; such a variant tells nothing and goes, as in PLINK.
+    # Where all observed dosages are equal no r2 exists; such a variant tells nothing and goes, unless it is alone on
+    # its contig, as in PLINK.
     constant = (counts.n_alt == 0) | (counts.n_alt == 2 * counts.n_observed) | (counts.n_het == counts.n_observed)
-    kept = ~constant
+    kept = np.ones(matrix.n_variants, dtype=bool)
     minor_frequency = counts.minor_frequency
     chroms = normalise_chromosomes(matrix.variants.chrom)
     numbers = {name: i for i, name in enumerate(dict.fromkeys(chroms.tolist()))}
@@ -59,5 +60,8 @@ def indep_pairwise(matrix: GenotypeMatrix, window: int = 50, step: int = 5, r2: 
     order = np.lexsort((matrix.variants.pos, number))  # stable: equal positions keep the order of the file
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
     for rows in np.split(order, starts[1:]):
+        if len(rows) < 2:
+            continue
+        kept[rows] = ~constant[rows]
         kernels.prune(matrix.packed, rows, matrix.n_samples, minor_frequency, window, step, r2, kept)
     return kept

@@ -158,7 +158,7 @@ class GenotypeMatrix:
             shape (n_rows, n_samples), int8: 0, 1, 2, or -1 where missing.
         """
         block = _BYTE_TO_DOSAGES[self.packed[rows]]
-        return block.reshape(block.shape[0], -1)[:, : self.n_samples]
+        return block.reshape(block.shape[0], 4 * block.shape[1])[:, : self.n_samples]
 
     def blocks(self, size: int = 4096) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield ``(rows, dosages)`` over all variants, ``size`` at a time."""
@@ -220,5 +220,5 @@ def pack(dosages: np.ndarray) -> np.ndarray:
         raise DataError(f"dosages lie in [{dosages.min()}, {dosages.max()}], expected -1, 0, 1, 2")
     codes = np.zeros((n_variants, (n_samples + 3) // 4 * 4), dtype=np.uint8)
     codes[:, :n_samples] = _DOSAGE_TO_CODE[dosages]
-    quads = codes.reshape(n_variants, -1, 4)
+    quads = codes.reshape(n_variants, codes.shape[1] // 4, 4)
     return quads[..., 0] | quads[..., 1] << 2 | quads[..., 2] << 4 | quads[..., 3] << 6

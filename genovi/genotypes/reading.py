@@ -215,8 +215,8 @@ def _in_order(matrix: GenotypeMatrix, first: GenotypeMatrix) -> GenotypeMatrix:
 def _log_odd_calls(matrix: GenotypeMatrix) -> None:
     facts = matrix.facts
     if facts.half_calls:
-        logger.warning("%d half calls (such as ./1) are taken as missing", facts.half_calls)
+        logger.warning("half calls (such as ./1) taken as missing: %d", facts.half_calls)
     if facts.haploid_calls:
-        logger.info("%d haploid calls count as homozygous", facts.haploid_calls)
+        logger.info("haploid calls counted as homozygous: %d", facts.haploid_calls)
     if facts.records_without_gt:
-        logger.warning("%d records have no GT; their genotypes are missing", facts.records_without_gt)
+        logger.warning("records without GT, all of whose genotypes are missing: %d", facts.records_without_gt)

@@ -1,8 +1,9 @@
 """VCF text, plain or compressed: records are streamed into packed rows one by one.
 
 Dosage counts the first ALT allele. A multi-allelic record stays one row with ALT as written ("A,C"); genotypes with a
-later ALT allele are missing in it. Half calls (``./1``) are missing. A haploid call (``1``) counts as two copies, so
-that X, Y and MT of men have the scale of everyone else. More than two alleles in a genotype are refused.
+later ALT allele are missing in it, as is any but REF where ALT is ".". Half calls (``./1``) are missing. A haploid call
+(``1``) counts as two copies, so that X, Y and MT of men have the scale of everyone else. More than two alleles in a
+genotype are refused.
 """
 
 from __future__ import annotations

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import matrix_of, needs, real_data, simulate_structure
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from genovi.errors import ConfigError, DataError
+from genovi.genotypes.filtering import (
+    QCConfig,
+    allele_counts,
+    allele_frequency,
+    apply_qc,
+    variant_kinds,
+)
+from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
+from genovi.genotypes.reading import open_genotypes
+
+OPEN = QCConfig(maf=0, geno=1, mind=1, indep_pairwise=None, build="none")
+
+
+def with_variants(matrix: GenotypeMatrix, **columns: list[Any]) -> GenotypeMatrix:
+    arrays = {name: np.array(values, dtype=np.int64 if name == "pos" else object) for name, values in columns.items()}
+    return replace(matrix, variants=replace(matrix.variants, **arrays))
+
+
+@given(hnp.arrays(np.int8, st.tuples(st.integers(0, 9), st.integers(1, 13)), elements=st.integers(-1, 2)))
+def test_counts_are_those_of_the_decoded_dosages(dosages: np.ndarray) -> None:
+    counts = allele_counts(matrix_of(dosages))
+    seen = dosages >= 0
+    np.testing.assert_array_equal(counts.n_observed, seen.sum(1))
+    np.testing.assert_array_equal(counts.n_alt, np.where(seen, dosages, 0).sum(1))
+    np.testing.assert_array_equal(counts.n_het, (dosages == 1).sum(1))
+    np.testing.assert_array_equal(counts.sample_missing, (~seen).sum(0))
+
+
+def test_frequency_is_nan_where_nobody_is_observed() -> None:
+    frequency = allele_frequency(matrix_of(np.array([[0, 1, 2, 2, -1], [-1] * 5], dtype=np.int8)))
+    np.testing.assert_array_equal(frequency, [5 / 8, np.nan])
+
+
+def test_kinds_of_variants() -> None:
+    pairs = [("A", "C"), ("1", "2"), ("0", "2"), ("A", "A"), ("A", "C,G"), ("AT", "A"), ("AT", "GC"), ("A", "."),
+             ("A", "<DEL>"), ("A", "*"), ("N", "A"), ("A", "A[2:5["), ("1", "C"), ("A", "AN")]  # fmt: skip
+    matrix = matrix_of(np.zeros((len(pairs), 1), dtype=np.int8))
+    matrix = with_variants(matrix, ref=[ref for ref, _ in pairs], alt=[alt for _, alt in pairs])
+    assert variant_kinds(matrix.variants).tolist() == [
+        "SNP", "SNP", "SNP", "other", "multi-allelic", "indel or MNV", "indel or MNV", "no ALT", "other",
+        "other", "other", "other", "other", "indel or MNV",
+    ]  # fmt: skip
+
+
+def test_each_step_takes_its_own_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    dosages = rng.integers(0, 3, size=(12, 40)).astype(np.int8)
+    dosages[5] = dosages[4]  # in LD with the one before
+    dosages[6, :10] = -1  # --geno
+    dosages[7] = 2  # monomorphic
+    dosages[8] = 0
+    dosages[8, 1] = 1  # --maf 0.02
+    dosages[:, 39] = -1  # --mind
+    matrix = with_variants(
+        matrix_of(dosages),
+        chrom=["1", "1", "1", "1", "2", "2", "3", "3", "3", "6", "X", "chr1"],
+        pos=[10, 10, 30, 40, 10, 20, 10, 20, 30, 29_000_000, 10, 30],
+        alt=["C", "C", "C,G", "AT", *"CCCCCCCC"],
+        ref=["A"] * 12,
+    )
+    config = QCConfig(maf=0.02, mind=0.5, build="GRCh38", remove=frozenset({"s1", "nobody"}))
+    with caplog.at_level(logging.INFO, logger="genovi"):
+        filtered, report = apply_qc(matrix, config)
+    removed = {step.name: (step.before, step.removed) for step in report.steps}
+    assert removed == {
+        "--remove": (40, 1),
+        "autosomes": (12, 1),
+        "biallelic SNPs": (11, 2),
+        "duplicate positions": (9, 1),
+        "--mind": (39, 1),
+        "--geno": (8, 1),
+        "monomorphic": (7, 1),
+        "--maf": (6, 1),
+        "long-range LD": (5, 1),
+        "--indep-pairwise": (4, 1),
+    }
+    assert list(filtered.variants.id) == ["v1", "v5", "v12"]
+    assert filtered.samples == tuple(f"s{i}" for i in range(2, 40))
+    np.testing.assert_array_equal(filtered.dosages(), dosages[[0, 4, 11]][:, 1:39])
+    steps = {step.name: step for step in report.steps}
+    assert steps["--mind"].examples == ("s40",)
+    assert "1 multi-allelic, 1 indel or MNV" in steps["biallelic SNPs"].reason
+    assert "s40 (100.0%)" in caplog.text
+    assert "1 of 2 identifiers on the --remove list match nothing: nobody" in caplog.text
+    for step in report.steps:
+        lines = [record.message for record in caplog.records if record.message.startswith(f"{step.name}: ")]
+        assert len(lines) == 1
+        assert f"{step.removed} of {step.before} {step.kind} removed, {step.kept} kept" in lines[0]
+
+
+def test_the_report_is_json_without_listed_names() -> None:
+    matrix, _ = simulate_structure(1, 2, 30, 200, 0.1)
+    facts = InputFacts(half_calls=3)
+    _, report = apply_qc(
+        replace(matrix, facts=facts), QCConfig(keep=frozenset(matrix.samples), exclude=frozenset({"v1"}))
+    )
+    written = json.loads(json.dumps(report.to_dict()))
+    assert written["n_samples"] == {"before": 60, "after": 60}
+    assert written["n_variants"]["before"] == 200
+    assert written["thresholds"]["maf"] == 0.01
+    assert written["thresholds"]["n_keep"] == 60
+    assert written["calls"]["half_calls"] == 3
+    assert written["build"]["build"] == "unknown"
+    kept = [step["kept"] for step in written["steps"] if step["kind"] == "variants"]
+    assert kept[-1] == written["n_variants"]["after"]
+    assert "s17" not in json.dumps(written)
+
+
+def test_variants_before_and_after_each_step_chain() -> None:
+    matrix, _ = simulate_structure(2, 3, 30, 400, 0.2, missing=0.03)
+    _, report = apply_qc(matrix, QCConfig(maf=0.1, geno=0.02))
+    for kind in ("samples", "variants"):
+        steps = [step for step in report.steps if step.kind == kind]
+        for one, following in itertools.pairwise(steps):
+            assert one.kept == following.before
+
+
+def test_nothing_is_filtered_when_everything_is_off() -> None:
+    matrix, _ = simulate_structure(3, 2, 20, 100, 0.1, missing=0.2)
+    varies = allele_counts(matrix)
+    assert np.all((varies.n_alt > 0) & (varies.n_alt < 2 * varies.n_observed))
+    filtered, _ = apply_qc(matrix, OPEN)
+    np.testing.assert_array_equal(filtered.packed, matrix.packed)
+
+
+def test_thresholds_are_inclusive_as_in_plink() -> None:
+    dosages = np.zeros((2, 50), dtype=np.int8)
+    dosages[0, 0] = 1  # frequency 0.01 exactly
+    dosages[1, :5] = 2
+    dosages[1, 5:10] = -1  # 10 % missing exactly
+    filtered, _ = apply_qc(matrix_of(dosages), replace(OPEN, maf=0.01, geno=0.1))
+    assert filtered.n_variants == 2
+    with pytest.raises(DataError, match="no variants left"):
+        apply_qc(matrix_of(dosages[:1]), replace(OPEN, maf=0.0101))
+
+
+def test_keep_extract_and_chr_select() -> None:
+    matrix, _ = simulate_structure(4, 2, 10, 44, 0.1)
+    config = replace(OPEN, keep=frozenset({"s3", "s5", "s7", "s9"}), chromosomes=("chr2", "3"))
+    filtered, _ = apply_qc(matrix, config)
+    assert set(filtered.variants.chrom) <= {"2", "3"}
+    assert filtered.samples == ("s3", "s5", "s7", "s9")
+    filtered, _ = apply_qc(
+        matrix, replace(OPEN, extract=frozenset({"v1", "chr2:50000", "v9"}), exclude=frozenset({"v9"}))
+    )
+    assert list(filtered.variants.id) == ["v1", "v3"]
+
+
+def test_chromosomes_that_are_not_there_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    matrix, _ = simulate_structure(4, 2, 10, 44, 0.1)
+    apply_qc(matrix, replace(OPEN, chromosomes=("1", "X")))
+    assert "without variants: X" in caplog.text
+
+
+def test_autosomes_only_where_contigs_are_human() -> None:
+    matrix, _ = simulate_structure(5, 2, 10, 3, 0.1)
+    human = with_variants(matrix, chrom=["1", "chrX", "22"])
+    lizard = with_variants(matrix, chrom=["1", "scaffold_2", "X"])
+    assert list(apply_qc(human, OPEN)[0].variants.chrom) == ["1", "22"]
+    assert apply_qc(lizard, OPEN)[0].n_variants == 3
+    assert apply_qc(human, replace(OPEN, autosomes_only=False))[0].n_variants == 3
+    assert list(apply_qc(human, replace(OPEN, chromosomes=("23",)))[0].variants.chrom) == ["chrX"]
+
+
+def test_long_range_ld_stays_with_a_warning_where_the_build_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
+    matrix, _ = simulate_structure(6, 2, 10, 2, 0.1)
+    matrix = with_variants(matrix, chrom=["6", "6"], pos=[29_000_000, 100])
+    _, report = apply_qc(matrix, replace(OPEN, build="auto"))
+    assert "name the build with --build" in caplog.text
+    assert report.steps[-1].removed == 0
+    caplog.clear()
+    assert apply_qc(matrix, replace(OPEN, build="GRCh37"))[0].n_variants == 1
+    assert apply_qc(matrix, replace(OPEN, build="GRCh37", long_range_ld=False))[0].n_variants == 2
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (replace(OPEN, geno=0.05), r"no variants left.*--geno removed.*raise --geno"),
+        (replace(OPEN, chromosomes=("Y",)), r"no variants left.*--chr removed"),
+        (replace(OPEN, extract=frozenset({"x"})), r"no variants left.*--extract removed"),
+        (replace(OPEN, keep=frozenset({"x"})), r"no samples left.*--keep removed"),
+        (replace(OPEN, mind=0.0), r"no samples left.*--mind removed.*raise --mind"),
+    ],
+)
+def test_when_nothing_is_left_the_greatest_step_is_blamed(config: QCConfig, message: str) -> None:
+    matrix, _ = simulate_structure(7, 2, 20, 60, 0.1, missing=0.3)
+    with pytest.raises(DataError, match=message) as caught:
+        apply_qc(matrix, config)
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"maf": 0.6}, {"maf": -0.1}, {"maf": float("nan")}, {"geno": 1.1}, {"mind": -1}, {"build": "hg19"},
+     {"indep_pairwise": (0, 1, 0.2)}, {"chromosomes": ()}],
+)  # fmt: skip
+def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        QCConfig(**wrong)
+
+
+def test_one_sample_passes_where_filters_allow() -> None:
+    filtered, _ = apply_qc(matrix_of(np.array([[1], [0]], dtype=np.int8)), OPEN)
+    assert (filtered.n_samples, filtered.n_variants) == (1, 1)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["ho249/HumanOrigins249_tiny", "hapmap3/hapmap3", "wolves/wolvesadmix"])
+def test_plink2_keeps_the_same_samples_and_variants(tmp_path: Path, name: str) -> None:
+    """plink2 filters with --geno before --mind when both are given, so each runs on its own."""
+    prefix = real_data(f"{name}.bed").with_suffix("")
+    matrix = open_genotypes([prefix])
+    command = [needs("plink2"), "--bfile", str(prefix), "--threads", "1", "--chr-set", "38"]
+    if matrix.n_samples < 300:
+        command += ["--bad-freqs"]
+    first, second = str(tmp_path / "mind"), str(tmp_path / "rest")
+    steps = [[*command, "--mind", "0.08", "--make-bed", "--out", first]]
+    command[2] = first
+    steps.append([*command, "--geno", "0.03", "--maf", "0.05", "--write-snplist", "--write-samples", "--out", second])
+    for step in steps:
+        run = subprocess.run(step, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+    config = replace(OPEN, mind=0.08, geno=0.03, maf=0.05, autosomes_only=False)
+    filtered, report = apply_qc(matrix, config)
+    assert [step.removed for step in report.steps if step.name == "duplicate positions"] == [0]
+    assert list(filtered.variants.id) == Path(f"{second}.snplist").read_text().split()
+    samples = [line.split()[-1] for line in Path(f"{second}.id").read_text().splitlines()[1:]]
+    assert list(filtered.samples) == samples

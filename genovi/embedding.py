@@ -151,7 +151,6 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
             float_format="%.6g",
             lineterminator="\n",
             quoting=csv.QUOTE_NONE,
-            quotechar=None,
             encoding="utf-8",
             compression=None,
         )

@@ -60,6 +60,13 @@ def test_columns_are_as_documented(tmp_path: Path) -> None:
     assert (tmp_path / "a.eigenvec").read_text() == "#IID\tPC1\tPC2\ns1\t1\t1\n"
 
 
+def test_names_are_never_quoted(tmp_path: Path) -> None:
+    samples = ('"', 'a"b', "'", "#1", "NA", " x ", "1e5")
+    Embedding(samples, np.zeros((7, 1))).write_tsv(tmp_path / "a.tsv")
+    assert (tmp_path / "a.tsv").read_text() == "IID\tZ1\n" + "".join(f"{sample}\t0\n" for sample in samples)
+    assert Embedding.read_tsv(tmp_path / "a.tsv").samples == samples
+
+
 def test_foreign_columns_blank_ends_and_windows_line_ends_are_fine(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(b"\xef\xbb\xbfIID\tPOP\tZ2\tZ1\r\ns1\tNA\t2\t1\r\nNA\tx\t4\t3\r\n\r\n")

@@ -108,6 +108,7 @@ def test_folder_behind_a_link_is_kept(tmp_path: Path) -> None:
         (temporary / "model.json").write_text("new")
     assert not link.is_symlink()
     assert contents(tmp_path) == {"target/genovi.log": b"old", "run/model.json": b"new"}
+    assert sorted(os.listdir(tmp_path)) == ["run", "target"]
 
 
 def test_folders_of_others_are_never_replaced(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Log-densities that the model is made of, in nats, summed over the last axis."""
+"""Log-densities and draws that the model is made of. Densities in nats, summed over the last axis."""
 
 from __future__ import annotations
 
@@ -25,7 +25,27 @@ def normal_log_density(value: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return (-0.5 * scaled.square() - log_std - 0.5 * LOG_2PI).sum(-1)
 
 
-def draw_normal(mean: Tensor, log_std: Tensor, generator: torch.Generator) -> Tensor:
-    """A reparametrised draw: mean + exp(log_std) * noise."""
-    noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
-    return torch.addcmul(mean, torch.exp(log_std), noise)
+class Noise:
+    """Standard normal noise from one generator.
+
+    Args:
+        generator: The stream to draw from, on the device of the tensors.
+        shared: Give all samples (second axis from the end) the same noise. What a sample gets then does not depend
+            on which other samples are there.
+    """
+
+    def __init__(self, generator: torch.Generator, shared: bool = False) -> None:
+        self.generator = generator
+        self.shared = shared
+
+    def like(self, tensor: Tensor) -> Tensor:
+        """Noise of the shape of ``tensor``, (..., samples, d)."""
+        shape = list(tensor.shape)
+        if self.shared:
+            shape[-2] = 1
+        noise = torch.randn(shape, generator=self.generator, device=tensor.device, dtype=tensor.dtype)
+        return noise.expand(tensor.shape)
+
+    def draw(self, mean: Tensor, log_std: Tensor) -> Tensor:
+        """A reparametrised draw: mean + exp(log_std) * noise, in the shape of ``mean``."""
+        return torch.addcmul(mean, torch.exp(log_std), self.like(mean))

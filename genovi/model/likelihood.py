@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genovi.model.densities import draw_normal, normal_log_density
+from genovi.model.densities import Noise, normal_log_density
 from genovi.model.networks import initialise, perceptron
 
 
@@ -41,6 +41,6 @@ class GaussianLikelihood(nn.Module):
         """log p(x | z), shape (...,)."""
         return normal_log_density(x, self.mean(z), self.log_noise)
 
-    def sample(self, z: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, z: Tensor, noise: Noise) -> Tensor:
         """A draw of x, noise included, shape (..., k)."""
-        return draw_normal(self.mean(z), self.log_noise, generator)
+        return noise.draw(self.mean(z), self.log_noise)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from genovi.model.config import ModelConfig
-from genovi.model.densities import draw_normal, normal_log_density
+from genovi.model.densities import Noise, normal_log_density
 from genovi.model.networks import Denoiser, Encoder, initialise
 from genovi.model.schedule import NoiseSchedule
 
@@ -27,9 +27,9 @@ class Path:
     """A draw from q with the parts of its log-weight that belong to the posterior.
 
     Attributes:
-        z: y_0, shape (batch, d).
-        chain: sum_t log r(y_t | y_{t-1}) - log q(y_{t-1} | y_t, x), shape (batch,); 0 without a chain.
-        entropy: -log q(y_T | x), shape (batch,).
+        z: y_0, shape (..., batch, d).
+        chain: sum_t log r(y_t | y_{t-1}) - log q(y_{t-1} | y_t, x), shape (..., batch); 0 without a chain.
+        entropy: -log q(y_T | x), shape (..., batch).
     """
 
     z: Tensor
@@ -41,11 +41,14 @@ class Posterior(nn.Module, ABC):
     """A distribution over z (and auxiliary variables) given x."""
 
     @abstractmethod
-    def draw(self, x: Tensor, generator: torch.Generator) -> Path:
-        """One reparametrised path for each row of ``x`` (whitened data, shape (batch, k))."""
+    def draw(self, x: Tensor, noise: Noise, draws: int | None = None) -> Path:
+        """Reparametrised paths for each row of ``x`` (whitened data, shape (batch, k)).
+
+        One path each, or ``draws`` of them along a new first axis.
+        """
 
     @abstractmethod
-    def sleep_loss(self, x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
+    def sleep_loss(self, x: Tensor, z: Tensor, noise: Noise) -> Tensor:
         """-log q(y_{0:T} | x) of y drawn from r(. | z), shape (batch,); up to a constant, the sleep term."""
 
 
@@ -64,12 +67,12 @@ class GaussianPosterior(Posterior):
         initialise(self, generator)
         self.encoder.start()
 
-    def draw(self, x: Tensor, generator: torch.Generator) -> Path:
+    def draw(self, x: Tensor, noise: Noise, draws: int | None = None) -> Path:
         mean, log_std, _ = self.encoder(x)
-        z = draw_normal(mean, log_std, generator)
-        return Path(z, torch.zeros_like(z[:, 0]), -normal_log_density(z, mean, log_std))
+        z = noise.draw(_repeat(mean, draws), log_std)
+        return Path(z, torch.zeros_like(z[..., 0]), -normal_log_density(z, mean, log_std))
 
-    def sleep_loss(self, x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
+    def sleep_loss(self, x: Tensor, z: Tensor, noise: Noise) -> Tensor:
         mean, log_std, _ = self.encoder(x)
         return -normal_log_density(z, mean, log_std)
 
@@ -94,15 +97,15 @@ class DiffusionPosterior(Posterior):
         self.encoder.start()
         self.denoiser.start(generator)
 
-    def draw(self, x: Tensor, generator: torch.Generator) -> Path:
+    def draw(self, x: Tensor, noise: Noise, draws: int | None = None) -> Path:
         mean, log_std, context = self.encoder(x)
         modulation = self.denoiser.modulate(context)
-        y = draw_normal(mean, log_std, generator)
+        y = noise.draw(_repeat(mean, draws), log_std)
         entropy = -normal_log_density(y, mean, log_std)
         chain = torch.zeros_like(entropy)
         for t in reversed(range(self.schedule.steps)):
             step_mean, step_log_std = self.denoiser(y, t, modulation)
-            earlier = draw_normal(step_mean, step_log_std, generator)
+            earlier = noise.draw(step_mean, step_log_std)
             chain = chain + self._noising(y, earlier, t) - normal_log_density(earlier, step_mean, step_log_std)
             y = earlier
         return Path(y, chain, entropy)
@@ -112,15 +115,19 @@ class DiffusionPosterior(Posterior):
         log_std = later.new_tensor(self.schedule.log_std[t])
         return normal_log_density(later, self.schedule.keep[t] * earlier, log_std)
 
-    def sleep_loss(self, x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
+    def sleep_loss(self, x: Tensor, z: Tensor, noise: Noise) -> Tensor:
         path = [z]
         for keep, log_std in zip(self.schedule.keep, self.schedule.log_std, strict=True):
-            path.append(draw_normal(keep * path[-1], z.new_tensor(log_std), generator))
+            path.append(noise.draw(keep * path[-1], z.new_tensor(log_std)))
         y = torch.stack(path)
         mean, log_std_top, context = self.encoder(x)
         step_mean, step_log_std = self.denoiser(y[1:], slice(None), self.denoiser.modulate(context))
         reverse = normal_log_density(y[:-1], step_mean, step_log_std).sum(0)
         return -normal_log_density(y[-1], mean, log_std_top) - reverse
+
+
+def _repeat(mean: Tensor, draws: int | None) -> Tensor:
+    return mean if draws is None else mean.expand(draws, *mean.shape)
 
 
 def build_posterior(data_dim: int, config: ModelConfig, generator: torch.Generator) -> Posterior:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genovi.model.config import ModelConfig
-from genovi.model.densities import draw_normal, normal_log_density
+from genovi.model.densities import Noise, normal_log_density
 
 
 class Prior(nn.Module, ABC):
@@ -20,12 +20,16 @@ class Prior(nn.Module, ABC):
         """log p(z), z of shape (..., d), returns shape (...,)."""
 
     @abstractmethod
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+    def sample(self, n: int, noise: Noise) -> Tensor:
         """n draws, shape (n, d)."""
 
     @abstractmethod
     def component_log_density(self, z: Tensor) -> Tensor:
         """log p(k) + log p(z | k), shape (..., K); K = 1 where the prior has no components."""
+
+    @abstractmethod
+    def weights(self) -> Tensor:
+        """p(k), shape (K,)."""
 
     def responsibilities(self, z: Tensor) -> Tensor:
         """p(k | z), shape (..., K)."""
@@ -43,12 +47,15 @@ class StandardNormal(Prior):
     def log_density(self, z: Tensor) -> Tensor:
         return normal_log_density(z, self.zero, self.zero)
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+    def sample(self, n: int, noise: Noise) -> Tensor:
         zero = self.zero.expand(n, -1)
-        return draw_normal(zero, zero, generator)
+        return noise.draw(zero, zero)
 
     def component_log_density(self, z: Tensor) -> Tensor:
         return self.log_density(z)[..., None]
+
+    def weights(self) -> Tensor:
+        return torch.ones_like(self.zero[:1])
 
 
 class GaussianMixture(Prior):
@@ -73,10 +80,12 @@ class GaussianMixture(Prior):
     def log_density(self, z: Tensor) -> Tensor:
         return torch.logsumexp(self.component_log_density(z), dim=-1)
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        weights = torch.softmax(self.logits, dim=0)
-        chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
-        return draw_normal(self.means[chosen], self.log_stds[chosen], generator)
+    def weights(self) -> Tensor:
+        return torch.softmax(self.logits, dim=0)
+
+    def sample(self, n: int, noise: Noise) -> Tensor:
+        chosen = torch.multinomial(self.weights(), n, replacement=True, generator=noise.generator)
+        return noise.draw(self.means[chosen], self.log_stds[chosen])
 
 
 def build_prior(config: ModelConfig, generator: torch.Generator) -> Prior:

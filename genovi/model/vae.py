@@ -15,9 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from genovi.model.config import ModelConfig
+from genovi.model.densities import Noise
 from genovi.model.likelihood import GaussianLikelihood
 from genovi.model.posterior import build_posterior
 from genovi.model.prior import build_prior
+
+_ROWS_AT_ONCE = 16384
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,12 @@ class LatentModel(nn.Module):
         """What the posterior sees: x / scale."""
         return x / self.likelihood.scale
 
-    def terms(self, x: Tensor, generator: torch.Generator) -> tuple[BoundTerms, Tensor]:
-        """One path for each row of ``x``, shape (batch, k): the terms of w, and z of shape (batch, d)."""
-        path = self.posterior.draw(self.whiten(x), generator)
+    def terms(self, x: Tensor, noise: Noise, draws: int | None = None) -> tuple[BoundTerms, Tensor]:
+        """Paths for each row of ``x``, shape (batch, k): the terms of w, and z of shape (batch, d).
+
+        With ``draws``, both have a leading axis of that many paths.
+        """
+        path = self.posterior.draw(self.whiten(x), noise, draws)
         terms = BoundTerms(
             reconstruction=self.likelihood.log_density(x, path.z),
             prior=self.prior.log_density(path.z),
@@ -110,23 +116,26 @@ class LatentModel(nn.Module):
         )
         return terms, path.z
 
-    def sleep_loss(self, n: int, generator: torch.Generator) -> Tensor:
+    def sleep_loss(self, n: int, noise: Noise) -> Tensor:
         """Sleep term: mean of -log q(y_{0:T} | x) over n draws of (z, x) from the model itself and y from r.
 
         x is drawn with its noise, and no gradient reaches prior or decoder: only q learns from dreams.
         """
         with torch.no_grad():
-            z = self.prior.sample(n, generator)
-            x = self.likelihood.sample(z, generator)
-        return self.posterior.sleep_loss(self.whiten(x), z, generator).mean()
+            z = self.prior.sample(n, noise)
+            x = self.likelihood.sample(z, noise)
+        return self.posterior.sleep_loss(self.whiten(x), z, noise).mean()
 
     @torch.no_grad()
-    def importance_sample(self, x: Tensor, draws: int, generator: torch.Generator, chunk: int = 8192) -> ImportanceSample:
-        """``draws`` paths for each row of ``x``, shape (n, k)."""
+    def importance_sample(self, x: Tensor, draws: int, seed: int) -> ImportanceSample:
+        """``draws`` paths for each row of ``x``, shape (n, k), all rows with the same noise.
+
+        What a row gets depends on ``seed`` and on the row alone, not on its neighbours.
+        """
         z, log_weight = [], []
-        per_pass = max(1, chunk // max(draws, 1))
-        for rows in x.split(per_pass):
-            terms, drawn = self.terms(rows.repeat(draws, 1), generator)
-            z.append(drawn.view(draws, len(rows), -1))
-            log_weight.append(terms.log_weight.view(draws, len(rows)))
+        for rows in x.split(max(1, _ROWS_AT_ONCE // draws)):
+            generator = torch.Generator(device=x.device).manual_seed(seed)
+            terms, drawn = self.terms(rows, Noise(generator, shared=True), draws)
+            z.append(drawn)
+            log_weight.append(terms.log_weight)
         return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))

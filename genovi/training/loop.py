@@ -19,6 +19,7 @@ from torch import Tensor
 
 from genovi.errors import TrainingError
 from genovi.model.config import ModelConfig
+from genovi.model.densities import Noise
 from genovi.model.vae import LatentModel
 from genovi.seeding import Seeds
 from genovi.training.batches import Batches, split_samples
@@ -95,7 +96,7 @@ class _Trainer:
         scale = torch.as_tensor(x[training].std(axis=0).astype(np.float32)).clamp_min(1e-3)
         self.model = LatentModel(model_config, scale, seeds.torch("init")).to(self.device)
         self.held_out = data[self.held_out_index].to(self.device)
-        self.noise = seeds.torch("noise", str(self.device))
+        self.noise = Noise(seeds.torch("noise", str(self.device)))
         self.held_out_seed = seeds.integer("held-out")
         self.batches = Batches(data[training].to(self.device), config.batch_size, seeds.torch("batches"))
         self.epochs = config.epochs or math.ceil(config.steps / self.batches.per_epoch)
@@ -166,8 +167,7 @@ class _Trainer:
         reconstruction, prior, chain, entropy, sleep, norm = means
         held_out = held_out_iwae = math.nan
         if evaluate and len(self.held_out):
-            generator = torch.Generator(device=self.device).manual_seed(self.held_out_seed)
-            sample = self.model.importance_sample(self.held_out, HELD_OUT_DRAWS, generator)
+            sample = self.model.importance_sample(self.held_out, HELD_OUT_DRAWS, self.held_out_seed)
             held_out, held_out_iwae = sample.elbo.mean().item(), sample.iwae.mean().item()
         lr, beta = self._schedule()
         return EpochRecord(

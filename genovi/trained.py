@@ -1,0 +1,155 @@
+"""TrainedModel: everything that embedding new samples needs, saved as a folder that loading never executes.
+
+    model.safetensors   weights of prior, likelihood and posterior, loadings and singular values of the axes
+    model.json          manifest: format version, configuration, noise floor, quality control, bounds, provenance
+    variants.tsv.gz     CHROM POS ID REF ALT FREQ: ALT is the counted allele, FREQ its training frequency
+
+No genotype and no name of an individual is among them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from genovi.errors import DataError, GenoviError
+from genovi.genotypes.matrix import VariantTable
+from genovi.model.config import ModelConfig
+from genovi.model.vae import LatentModel
+from genovi.structure.noise import NoiseFloor
+from genovi.structure.pca import PrincipalAxes
+from genovi.structure.standardise import Standardiser
+
+FORMAT_VERSION = 1
+_AXES = "axes."
+_MODEL = "model."
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with the constants that lead from genotypes to its input.
+
+    Attributes:
+        model: The latent-variable model.
+        standardiser: Variants, counted alleles and frequencies.
+        axes: Principal axes; the model takes all of them.
+        noise_scale: Scores are divided by this one number, the standard deviation of noise axes, before the model.
+        seed: Root seed.
+        build: Genome build of the variants: "GRCh37", "GRCh38" or "unknown".
+        summary: What else the manifest says (quality control, bounds, provenance), JSON-ready.
+    """
+
+    model: LatentModel
+    standardiser: Standardiser
+    axes: PrincipalAxes
+    noise_scale: float
+    seed: int
+    build: str
+    summary: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write the three files into ``folder``, which exists."""
+        tensors = {_MODEL + name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
+        tensors[_AXES + "loadings"] = torch.from_numpy(np.ascontiguousarray(self.axes.loadings))
+        tensors[_AXES + "singular_values"] = torch.from_numpy(np.ascontiguousarray(self.axes.singular_values))
+        save_file(tensors, folder / "model.safetensors")
+        manifest = {
+            "format": "genovi model",
+            "format_version": FORMAT_VERSION,
+            "model": asdict(self.model.config),
+            "n_axes": self.axes.n_axes,
+            "n_samples": self.axes.n_samples,
+            "n_variants": len(self.standardiser.variants),
+            "noise": self.axes.noise.to_dict(),
+            "noise_scale": self.noise_scale,
+            "seed": self.seed,
+            "build": self.build,
+            "summary": self.summary,
+        }
+        (folder / "model.json").write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        v = self.standardiser.variants
+        pd.DataFrame(
+            {"CHROM": v.chrom, "POS": v.pos, "ID": v.id, "REF": v.ref, "ALT": v.alt}
+            | {"FREQ": self.standardiser.frequency}
+        ).to_csv(
+            folder / "variants.tsv.gz", sep="\t", index=False, compression={"method": "gzip", "mtime": 0}, lineterminator="\n"
+        )
+
+    @staticmethod
+    def load(folder: Path) -> TrainedModel:
+        """Read a model folder.
+
+        Raises:
+            DataError: files are missing, damaged, of a newer format, or do not agree with one another.
+        """
+        folder = Path(folder)
+        manifest = _read_manifest(folder)
+        try:
+            return _assemble(folder, manifest)
+        except GenoviError:
+            raise
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError, EOFError, SafetensorError) as error:
+            raise DataError(
+                "damaged model",
+                where=folder,
+                why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}",
+                fix="copy or train it again",
+            ) from error
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "model.json"
+    if not path.is_file():
+        raise DataError(
+            "not a genovi model", where=folder, why="there is no model.json in it", fix="give the folder of --out"
+        )
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError("damaged model", where=path, why=str(error), fix="copy or train it again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != "genovi model":
+        raise DataError("not a genovi model", where=path, fix="give the folder that genovi train wrote")
+    version = manifest.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise DataError(
+            f"model has format version {version}, this genovi reads up to {FORMAT_VERSION}",
+            where=path,
+            fix="install a newer genovi",
+        )
+    return manifest
+
+
+def _assemble(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
+    config = ModelConfig(**manifest["model"])
+    tensors = load_file(folder / "model.safetensors")
+    loadings = tensors.pop(_AXES + "loadings").numpy()
+    singular = tensors.pop(_AXES + "singular_values").numpy()
+    table = pd.read_csv(
+        folder / "variants.tsv.gz", sep="\t", dtype={"POS": np.int64, "FREQ": np.float64},
+        converters={name: str for name in ("CHROM", "ID", "REF", "ALT")},
+    )  # fmt: skip
+    if loadings.shape != (len(table), len(singular)) or len(singular) != manifest["n_axes"]:
+        raise ValueError(f"loadings of shape {loadings.shape} for {len(table)} variants and {len(singular)} axes")
+    if not all(torch.isfinite(t).all() for t in tensors.values()) or not np.isfinite(loadings).all():
+        raise ValueError("weights are not finite")
+    model = LatentModel(config, torch.ones(len(singular)), torch.Generator().manual_seed(0))
+    model.load_state_dict({name.removeprefix(_MODEL): tensor for name, tensor in tensors.items()})
+    text = {name: table[name].to_numpy(dtype=object) for name in ("CHROM", "ID", "REF", "ALT")}
+    variants = VariantTable(text["CHROM"], table["POS"].to_numpy(), text["ID"], text["REF"], text["ALT"])
+    return TrainedModel(
+        model=model.eval(),
+        standardiser=Standardiser(variants, table["FREQ"].to_numpy()),
+        axes=PrincipalAxes(loadings, singular, int(manifest["n_samples"]), NoiseFloor(**manifest["noise"])),
+        noise_scale=float(manifest["noise_scale"]),
+        seed=int(manifest["seed"]),
+        build=str(manifest["build"]),
+        summary=dict(manifest["summary"]),
+    )

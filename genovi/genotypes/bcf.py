@@ -205,7 +205,8 @@ class _Records:
                 if kind not in _INTEGERS:
                     raise _MalformedError("GT is not stored as integers")
                 raw = np.frombuffer(individual, dtype=_INTEGERS[kind], count=n_samples * length, offset=at)
-                return _allele_indices(raw.reshape(n_samples, length))
+                indices = _INT8_INDICES[raw.view(np.uint8)] if kind == 1 else _allele_indices(raw)
+                return indices.reshape(n_samples, length)
             at += size
         return None
 
@@ -219,6 +220,9 @@ def _allele_indices(raw: np.ndarray) -> np.ndarray:
     # Negative values are no alleles: an index out of range, which the kernel refuses.
     indices[(values < 0) & (values > lowest + 1)] = np.iinfo(np.int32).max
     return indices
+
+
+_INT8_INDICES = _allele_indices(np.arange(256, dtype=np.uint8).view(np.int8))
 
 
 def _width(kind: int) -> int:

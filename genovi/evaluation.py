@@ -1,0 +1,499 @@
+"""How well an embedding shows what labels say: clusters, neighbours, distances.
+
+    purity        sum over clusters of their most frequent label's count, over n
+    completeness  1 - H(cluster | label) / H(cluster)
+    NMI           mutual information over the arithmetic mean of both entropies; AMI and ARI: adjusted for chance
+    k-NN          share of samples that the majority of their k nearest neighbours in other folds labels rightly
+    trustworthiness, continuity   k neighbours in the embedding are neighbours in the reference, and the reverse
+                  (Venna and Kaski 2001)
+    F_ST          Hudson's estimator as a ratio of averages over variants (Bhatia et al. 2013, Genome Res 23:1514):
+                  sum (p1 - p2)^2 - p1 (1 - p1) / (n1 - 1) - p2 (1 - p2) / (n2 - 1)  over  sum p1 (1 - p2) + p2 (1 - p1)
+
+Labels come in here for the first time: they judge an embedding that has never seen them. Samples without a label are
+left out and counted. Nothing is random: all seeds are fixed, and the global generators are not touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from genovi.embedding import Embedding
+from genovi.errors import DataError, MismatchError
+from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.labels import SampleLabels, match
+
+_log = logging.getLogger("genovi")
+
+_SEED = 2
+_FOLDS = 5
+_NEIGHBOURS = 20
+_MAX_COMPONENTS = 20
+_PER_COMPONENT = 5  # samples that a mixture component needs at least
+_MIN_LABELLED = 10
+_MAX_RANKED = 5000  # trustworthiness ranks all pairs: n x n numbers
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Clusters against labels; every measure is 1 when they are the same partition.
+
+    Attributes:
+        n_clusters: Clusters that hold any sample.
+        purity: Share of samples that have the most frequent label of their cluster.
+        completeness: How much samples of one label share a cluster.
+        nmi: Normalised mutual information, arithmetic mean.
+        ami: Adjusted mutual information.
+        ari: Adjusted Rand index.
+    """
+
+    n_clusters: int
+    purity: float
+    completeness: float
+    nmi: float
+    ami: float
+    ari: float
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """An embedding against one column of labels.
+
+    Attributes:
+        column: Name of the column.
+        n_labels: Different labels.
+        n_samples: Samples that have one.
+        knn_accuracy: Cross-validated accuracy of ``knn_k`` nearest neighbours.
+        knn_k: Neighbours asked; fewer than 20 where populations are small.
+        mixture: Read-out by a Gaussian mixture that is fitted to the embedding.
+        clusters: The embedding's own clusters, None where it has none.
+    """
+
+    column: str
+    n_labels: int
+    n_samples: int
+    knn_accuracy: float
+    knn_k: int
+    mixture: Agreement
+    clusters: Agreement | None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All read-outs of one embedding.
+
+    Attributes:
+        method: Name of the embedding.
+        n_dimensions: Its axes.
+        n_samples: Samples that have a population.
+        n_unlabelled: Samples without one, left out.
+        mixture_components: Components of the mixture read-out.
+        populations: Against populations.
+        groups: Against super-populations, None where there are none.
+        trustworthiness: Against the reference, None without one.
+        continuity: Against the reference, None without one.
+        fst_correlation: Spearman correlation of distances between population centroids with F_ST, None without F_ST.
+    """
+
+    method: str
+    n_dimensions: int
+    n_samples: int
+    n_unlabelled: int
+    mixture_components: int
+    populations: LabelScores
+    groups: LabelScores | None = None
+    trustworthiness: float | None = None
+    continuity: float | None = None
+    fst_correlation: float | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """The scores as nested JSON-ready values; None where something was not measured."""
+        return asdict(self)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Rows of a table: measure, value for populations, value for groups ("" where there is none)."""
+        both = [self.populations] + ([self.groups] if self.groups else [])
+
+        def row(name: str, *values: object) -> tuple[str, str, str]:
+            cells = [f"{v:.3f}" if isinstance(v, float) else str(v) for v in values]
+            return name, cells[0], cells[1] if len(cells) > 1 else ""
+
+        rows = [
+            row("column", *(s.column for s in both)),
+            row("labels", *(s.n_labels for s in both)),
+            row("samples", *(s.n_samples for s in both)),
+            row("nearest neighbours asked", *(s.knn_k for s in both)),
+            row("nearest-neighbour accuracy", *(s.knn_accuracy for s in both)),
+        ]
+        read_outs = {f"mixture of {self.mixture_components}": [s.mixture for s in both]}
+        if self.populations.clusters is not None:
+            own = [s.clusters for s in both if s.clusters is not None]
+            read_outs[f"own {own[0].n_clusters} clusters"] = own
+        for title, agreements in read_outs.items():
+            for measure in ("purity", "completeness", "nmi", "ami", "ari"):
+                name = measure if len(measure) > 3 else measure.upper()
+                rows.append(row(f"{name}, {title}", *(getattr(a, measure) for a in agreements)))
+        if self.trustworthiness is not None and self.continuity is not None:
+            rows += [row("trustworthiness", self.trustworthiness), row("continuity", self.continuity)]
+        if self.fst_correlation is not None:
+            rows.append(row("rank correlation of centroid distances with F_ST", self.fst_correlation))
+        return rows
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """New samples judged by the training samples nearest to them.
+
+    Attributes:
+        accuracy: Share of test samples whose label the majority of ``k`` nearest training samples has.
+        k: Neighbours asked.
+        n_train: Labelled training samples.
+        n_test: Test samples judged.
+        n_left_out: Test samples without a label, or with one that no training sample has.
+    """
+
+    accuracy: float
+    k: int
+    n_train: int
+    n_test: int
+    n_left_out: int
+
+
+def evaluate(
+    embedding: Embedding,
+    labels: SampleLabels,
+    *,
+    population: str | None = None,
+    group: str | None = None,
+    reference: np.ndarray | None = None,
+    fst: tuple[Sequence[str], np.ndarray] | None = None,
+) -> Scores:
+    """Judge an embedding by labels.
+
+    Args:
+        embedding: Any embedding.
+        labels: Labels of its samples, in any order.
+        population: Column of populations; None guesses it.
+        group: Column of super-populations; None guesses it, and does without where there is none.
+        reference: What neighbourhoods are compared with, e.g. principal components; shape (n_samples, k), rows in
+            the order of the embedding.
+        fst: Population names and F_ST between them, as ``hudson_fst`` returns.
+
+    Raises:
+        ConfigError: a column is not there.
+        DataError: coordinates are not finite, or all samples are of one population.
+        MismatchError: too few samples have labels, or the reference or F_ST do not belong to the embedding.
+    """
+    _check_finite(embedding)
+    matched = match(labels, embedding.samples)
+    column = population if population is not None else labels.default_population_column()
+    populations = np.array(matched.column(column), dtype=object)
+    kept = np.flatnonzero(populations != "")
+    _check_populations(populations[kept], column, labels.source)
+    if len(kept) < len(populations):
+        _log.info("%d samples without %s are left out of the evaluation", len(populations) - len(kept), column)
+    coordinates = embedding.mean[kept]
+    clusters = None if embedding.cluster is None else embedding.cluster[kept]
+    n_components = min(_MAX_COMPONENTS, len(set(populations[kept])), max(2, len(kept) // _PER_COMPONENT))
+    mixture = _mixture_clusters(coordinates, n_components)
+
+    group_scores = None
+    group_column = group if group is not None else labels.default_group_column()
+    if group_column is not None:
+        groups = np.array(matched.column(group_column), dtype=object)[kept]
+        if _n_repeated(groups) > 1:
+            group_scores = _label_scores(group_column, coordinates, groups, mixture, clusters)
+        else:
+            _log.info("column %s holds fewer than two groups and is not evaluated", group_column)
+    trust = continuity = None
+    if reference is not None:
+        trust, continuity = neighbourhood_scores(embedding, reference)
+    return Scores(
+        method=embedding.method,
+        n_dimensions=embedding.n_dimensions,
+        n_samples=len(kept),
+        n_unlabelled=len(populations) - len(kept),
+        mixture_components=n_components,
+        populations=_label_scores(column, coordinates, populations[kept], mixture, clusters),
+        groups=group_scores,
+        trustworthiness=trust,
+        continuity=continuity,
+        fst_correlation=None if fst is None else _fst_correlation(coordinates, populations[kept], *fst),
+    )
+
+
+def agreement(clusters: np.ndarray, labels: Sequence[str]) -> Agreement:
+    """Compare a clustering with labels.
+
+    Args:
+        clusters: Cluster of each sample, shape (n_samples,), int.
+        labels: Label of each sample.
+    """
+    from sklearn import metrics
+
+    cluster_code = np.unique(clusters, return_inverse=True)[1]
+    label_code = np.unique(np.asarray(labels, dtype=str), return_inverse=True)[1]
+    table = np.zeros((cluster_code.max() + 1, label_code.max() + 1), dtype=np.int64)
+    np.add.at(table, (cluster_code, label_code), 1)
+    return Agreement(
+        n_clusters=table.shape[0],
+        purity=float(table.max(axis=1).sum() / table.sum()),
+        completeness=float(metrics.completeness_score(label_code, cluster_code)),
+        nmi=float(metrics.normalized_mutual_info_score(label_code, cluster_code)),
+        ami=float(metrics.adjusted_mutual_info_score(label_code, cluster_code)),
+        ari=float(metrics.adjusted_rand_score(label_code, cluster_code)),
+    )
+
+
+def inductive_knn(
+    train: Embedding,
+    train_labels: Sequence[str],
+    test: Embedding,
+    test_labels: Sequence[str],
+    k: int = _NEIGHBOURS,
+) -> Transfer:
+    """Label test samples by their nearest training samples.
+
+    Args:
+        train: Embedding that the model was fitted to.
+        train_labels: Labels in its order, "" where there is none.
+        test: Embedding of new samples on the same axes.
+        test_labels: Labels in its order, "" where there is none.
+        k: Neighbours to ask; reduced where populations are smaller.
+
+    Raises:
+        DataError: coordinates are not finite, or all training samples have one label.
+        MismatchError: different axes, labels that do not fit, too few labelled samples, or no label in common.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    _check_finite(train)
+    _check_finite(test)
+    if train.n_dimensions != test.n_dimensions:
+        raise MismatchError(
+            f"training embedding has {train.n_dimensions} axes, test embedding {test.n_dimensions}",
+            fix="embed the new samples with the model that made the training embedding",
+        )
+    if len(train_labels) != len(train.samples) or len(test_labels) != len(test.samples):
+        raise MismatchError("labels and samples differ in number", fix="give one label, or '', for each sample")
+    known = np.array(train_labels, dtype=object)
+    labelled = known != ""
+    _check_populations(known[labelled], "label", "training labels")
+    truth = np.array(test_labels, dtype=object)
+    judged = np.isin(truth.astype(str), sorted(set(known[labelled])))
+    if not judged.any():
+        raise MismatchError("no test sample has a label of the training samples", fix="check both label columns")
+    if not judged.all():
+        _log.info("%d of %d test samples have no label of the training samples", int((~judged).sum()), len(truth))
+    k = _reduced_k(k, list(known[labelled]), share=1.0)
+    classifier = KNeighborsClassifier(n_neighbors=k).fit(train.mean[labelled], known[labelled].astype(str))
+    predicted = classifier.predict(test.mean[judged])
+    return Transfer(
+        accuracy=float((predicted == truth[judged].astype(str)).mean()),
+        k=k,
+        n_train=int(labelled.sum()),
+        n_test=int(judged.sum()),
+        n_left_out=int((~judged).sum()),
+    )
+
+
+def neighbourhood_scores(embedding: Embedding, reference: np.ndarray, k: int = _NEIGHBOURS) -> tuple[float, float]:
+    """Trustworthiness and continuity of an embedding, on at most 5,000 samples.
+
+    Args:
+        embedding: Any embedding.
+        reference: Coordinates that it is compared with, shape (n_samples, m), rows in its order.
+        k: Neighbours; reduced in small cohorts.
+
+    Raises:
+        DataError: the reference holds numbers that are not finite.
+        MismatchError: the reference has another number of samples, or there are fewer than 10.
+    """
+    from sklearn.manifold import trustworthiness
+
+    reference = np.asarray(reference, dtype=np.float64)
+    n = len(embedding.samples)
+    if reference.ndim != 2 or len(reference) != n:
+        raise MismatchError(f"reference of shape {reference.shape} for {n} samples", fix="give one row per sample")
+    if not np.isfinite(reference).all():
+        raise DataError("reference is not finite", fix="leave the samples with missing coordinates out")
+    if n < _MIN_LABELLED:
+        raise MismatchError(f"{n} samples are too few", why=f"at least {_MIN_LABELLED} are needed", fix="add samples")
+    rows = np.arange(n)
+    if n > _MAX_RANKED:
+        _log.info("trustworthiness and continuity are measured on %d of %d samples", _MAX_RANKED, n)
+        rows = np.sort(np.random.default_rng(_SEED).choice(n, _MAX_RANKED, replace=False))
+    k = min(k, (len(rows) - 1) // 2)
+    low, high = embedding.mean[rows], reference[rows]
+    return float(trustworthiness(high, low, n_neighbors=k)), float(trustworthiness(low, high, n_neighbors=k))
+
+
+def hudson_fst(matrix: GenotypeMatrix, populations: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Hudson's F_ST between all pairs of populations, as a ratio of averages.
+
+    Args:
+        matrix: Genotypes; missing ones are left out variant by variant.
+        populations: Population of each of its samples, "" to leave a sample out.
+
+    Returns:
+        Names in alphabetical order, and F_ST, shape (n_populations, n_populations), float64, symmetric, 0 on the
+        diagonal; estimates of undifferentiated populations may be slightly negative. NaN for pairs that share no
+        polymorphic variant.
+
+    Raises:
+        MismatchError: labels and samples differ in number.
+        DataError: fewer than two populations.
+    """
+    if len(populations) != matrix.n_samples:
+        raise MismatchError(
+            f"{len(populations)} populations for {matrix.n_samples} samples", fix="give one, or '', for each sample"
+        )
+    names = tuple(sorted(set(populations) - {""}))
+    if len(names) < 2:
+        raise DataError("F_ST needs at least two populations", where=matrix.source, fix="check the label column")
+    member = (np.array(populations, dtype=object)[:, None] == np.array(names, dtype=object)).astype(np.float64)
+    numerator = np.zeros((len(names), len(names)))
+    denominator = np.zeros_like(numerator)
+    for _, dosages in matrix.blocks():
+        n_alleles = 2 * ((dosages >= 0).astype(np.float64) @ member)
+        count = np.maximum(dosages, 0).astype(np.float64) @ member
+        called = (n_alleles > 0).astype(np.float64)
+        p = count / np.maximum(n_alleles, 1)
+        own = called * (p**2 - p * (1 - p) / np.maximum(n_alleles - 1, 1))
+        # Sums over variants of products of two populations' terms: all pairs at once by matrix products.
+        product = p.T @ p
+        numerator += own.T @ called + called.T @ own - 2 * product
+        denominator += p.T @ called + called.T @ p - 2 * product
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fst = np.where(denominator > 0, numerator / denominator, np.nan)
+    np.fill_diagonal(fst, 0.0)
+    return names, fst
+
+
+def _check_finite(embedding: Embedding) -> None:
+    bad = ~np.isfinite(embedding.mean).all(axis=1)
+    if bad.any():
+        sample = embedding.samples[int(np.flatnonzero(bad)[0])]
+        raise DataError("coordinates are not finite", where=f"sample {sample}", fix="leave that sample out")
+
+
+def _check_populations(populations: np.ndarray, column: str, source: str) -> None:
+    if len(populations) < _MIN_LABELLED:
+        raise MismatchError(
+            f"{len(populations)} samples have a {column}",
+            where=source,
+            why=f"an evaluation needs at least {_MIN_LABELLED}",
+            fix="check that the column is the right one and that the ids match",
+        )
+    counts = Counter(populations)
+    if len(counts) < 2:
+        raise DataError(
+            f"all samples have the same {column}, {populations[0]}",
+            where=source,
+            why="one population cannot be told from another",
+            fix="name another column",
+        )
+    if _n_repeated(populations) < 2:
+        raise DataError(
+            f"{column} differs for almost every sample",
+            where=source,
+            why="populations of one sample cannot be evaluated",
+            fix="name a column whose values repeat",
+        )
+
+
+def _n_repeated(labels: np.ndarray) -> int:
+    """Number of labels, blank apart, that more than one sample has."""
+    return sum(n > 1 and label != "" for label, n in Counter(labels).items())
+
+
+def _label_scores(
+    column: str, coordinates: np.ndarray, labels: np.ndarray, mixture: np.ndarray, clusters: np.ndarray | None
+) -> LabelScores:
+    kept = labels != ""
+    names = list(labels[kept])
+    accuracy, k = _cross_validated_knn(coordinates[kept], names, column)
+    return LabelScores(
+        column=column,
+        n_labels=len(set(names)),
+        n_samples=len(names),
+        knn_accuracy=accuracy,
+        knn_k=k,
+        mixture=agreement(mixture[kept], names),
+        clusters=None if clusters is None else agreement(clusters[kept], names),
+    )
+
+
+def _mixture_clusters(coordinates: np.ndarray, n_components: int) -> np.ndarray:
+    """Components of a full-covariance Gaussian mixture, shape (n_samples,), int."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    # One common scale, so that the covariance floor of 1e-6 means the same for every method.
+    centred = coordinates - coordinates.mean(axis=0)
+    scale = float(np.sqrt((centred**2).mean())) or 1.0
+    model = GaussianMixture(n_components, covariance_type="full", n_init=10, random_state=_SEED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than components: still a partition
+        return np.asarray(model.fit_predict(centred / scale))
+
+
+def _cross_validated_knn(coordinates: np.ndarray, labels: list[str], column: str) -> tuple[float, int]:
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.neighbors import KNeighborsClassifier
+
+    counts = Counter(labels)
+    kept = np.array([counts[label] > 1 for label in labels])
+    if not kept.all():
+        _log.info("%d samples are alone in their %s: no neighbour can tell it", int((~kept).sum()), column)
+    points, truth = coordinates[kept], np.array(labels, dtype=str)[kept]
+    k = _reduced_k(_NEIGHBOURS, list(truth), share=1 - 1 / _FOLDS)
+    folds = StratifiedKFold(min(_FOLDS, max(counts.values())), shuffle=True, random_state=_SEED)
+    correct = 0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        splits = list(folds.split(points, truth))
+    for train, test in splits:
+        classifier = KNeighborsClassifier(n_neighbors=min(k, len(train))).fit(points[train], truth[train])
+        correct += int((classifier.predict(points[test]) == truth[test]).sum())
+    return correct / len(truth), k
+
+
+def _reduced_k(k: int, labels: list[str], share: float) -> int:
+    """``k``, or the median size of a population in training: more neighbours would always outvote small ones."""
+    typical = max(1, int(share * float(np.median(list(Counter(labels).values())))))
+    if typical < k:
+        _log.info("populations are small: %d instead of %d nearest neighbours are asked", typical, k)
+    return min(k, typical)
+
+
+def _fst_correlation(
+    coordinates: np.ndarray, populations: np.ndarray, names: Sequence[str], fst: np.ndarray
+) -> float | None:
+    from scipy.stats import spearmanr
+
+    fst = np.asarray(fst, dtype=np.float64)
+    if fst.shape != (len(names), len(names)):
+        raise MismatchError(f"F_ST of shape {fst.shape} for {len(names)} populations", fix="give a square matrix")
+    shared = [i for i, name in enumerate(names) if (populations == name).any()]
+    if len(shared) < 3:
+        raise MismatchError(
+            f"{len(shared)} populations of the embedding have F_ST",
+            why="a correlation needs at least three",
+            fix="compute F_ST with the same label column",
+        )
+    centroids = np.stack([coordinates[populations == names[i]].mean(axis=0) for i in shared])
+    distance = np.linalg.norm(centroids[:, None] - centroids[None], axis=2)
+    pairs = np.triu_indices(len(shared), 1)
+    divergence = fst[np.ix_(shared, shared)][pairs]
+    known = np.isfinite(divergence)
+    apart, divergence = distance[pairs][known], divergence[known]
+    if len(apart) < 3 or np.ptp(apart) == 0 or np.ptp(divergence) == 0:
+        _log.info("all centroid distances or all F_ST are equal: their rank correlation is not defined")
+        return None
+    return float(spearmanr(apart, divergence).statistic)

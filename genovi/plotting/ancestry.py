@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError
 from genovi.files import check_writable
 from genovi.labels import SampleLabels, match
-from genovi.plotting.figures import PAGE_WIDTH, RASTER_ABOVE, check_suffix, new_figure, style, text_width, write_figure
-from genovi.plotting.legend import LINE, Entry, Legend, arrange, draw_legend, legend_blocks, shorten
-from genovi.plotting.palette import NO_LABEL, Palette, Style, make_palette
-from genovi.plotting.placement import anchor_of, place_labels
+from genovi.plotting.figures import PAGE_WIDTH, check_suffix, new_figure, style, write_figure
+from genovi.plotting.legend import LINE, Entry, Legend, arrange, draw_legend, legend_blocks
+from genovi.plotting.palette import Palette, make_palette
+from genovi.plotting.panel import Panel, draw_panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,6 @@ _log = logging.getLogger("genovi")
 _LEFT, _BOTTOM, _TOP, _EDGE = 38.0, 27.0, 6.0, 6.0  # margins of a panel, points
 _TITLE = 12.0
 _GAP = 12.0  # between the axes and the legend
-_ROUNDS = 8  # populations are drawn in turns, a share of each at a time, so that none covers the others
 _MOST_PANELS = 3  # of one embedding
 
 
@@ -58,17 +57,6 @@ class AncestrySummary:
         """One line for people."""
         grey = f", {self.unlabelled:,} without label in grey" if self.unlabelled else ""
         return [f"{self.path}: {self.samples:,} samples, {self.populations:,} populations{grey}"]
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """Points of one panel: coordinates and spread, shape (n, 2) (spread None where there is none), populations."""
-
-    title: str
-    axes: tuple[str, str]
-    points: np.ndarray
-    spread: np.ndarray | None
-    populations: np.ndarray
 
 
 def plot_ancestry(
@@ -206,7 +194,7 @@ def _cluster_labels(embeddings: Sequence[Embedding]) -> tuple[Palette, list[np.n
     return make_palette(dict.fromkeys(present, "")), populations
 
 
-def _panels(embedding: Embedding, populations: np.ndarray, spread: bool, titled: bool) -> list[_Panel]:
+def _panels(embedding: Embedding, populations: np.ndarray, spread: bool, titled: bool) -> list[Panel]:
     if embedding.n_dimensions == 1:
         raise ConfigError(
             "embeddings of one axis and of more cannot share a figure",
@@ -222,7 +210,7 @@ def _panels(embedding: Embedding, populations: np.ndarray, spread: bool, titled:
             _MOST_PANELS + 1,
         )
     return [
-        _Panel(
+        Panel(
             title=embedding.method if titled else "",
             axes=(f"Z{i + 1}", f"Z{j + 1}"),
             points=embedding.mean[:, [i, j]],
@@ -233,14 +221,14 @@ def _panels(embedding: Embedding, populations: np.ndarray, spread: bool, titled:
     ]
 
 
-def _figure(panels: list[_Panel], palette: Palette, counts: Counter[str], unlabelled: int) -> Figure:
+def _figure(panels: list[Panel], palette: Palette, counts: Counter[str], unlabelled: int) -> Figure:
     blocks = legend_blocks(palette, counts, unlabelled)
     if len(panels) == 1:
         return _single(panels[0], palette, blocks)
     return _grid(panels, palette, blocks)
 
 
-def _single(panel: _Panel, palette: Palette, blocks: list[list[Entry]]) -> Figure:
+def _single(panel: Panel, palette: Palette, blocks: list[list[Entry]]) -> Figure:
     """One panel with the legend at its right."""
     ratio = _ratio([panel])
     width, figure_width = 0.0, PAGE_WIDTH
@@ -257,13 +245,13 @@ def _single(panel: _Panel, palette: Palette, blocks: list[list[Entry]]) -> Figur
     figure_height = _TOP + _BOTTOM + max(height, legend.height - _BOTTOM)
     figure = new_figure(figure_width, figure_height)
     ax = _axes(figure, _LEFT, figure_height - _TOP - height, width, height)
-    _draw(ax, panel, palette, width, height)
+    draw_panel(ax, panel, palette, width, height)
     canvas = _canvas(figure)
     draw_legend(canvas, legend, _LEFT + width + _GAP, figure_height - _TOP)
     return figure
 
 
-def _grid(panels: list[_Panel], palette: Palette, blocks: list[list[Entry]]) -> Figure:
+def _grid(panels: list[Panel], palette: Palette, blocks: list[list[Entry]]) -> Figure:
     """Panels in rows of two (three where there are three) with the legend below."""
     across = 3 if len(panels) == 3 else 2
     rows = -(-len(panels) // across)
@@ -279,7 +267,7 @@ def _grid(panels: list[_Panel], palette: Palette, blocks: list[list[Entry]]) -> 
         top = figure_height - _TOP - _TITLE - (k // across) * row_height
         ax = _axes(figure, left, top - height, width, height)
         ax.set_title(panel.title, loc="left", pad=3, parse_math=False)
-        _draw(ax, panel, palette, width, height)
+        draw_panel(ax, panel, palette, width, height)
     canvas = _canvas(figure)
     draw_legend(canvas, legend, _LEFT, legend.height + _TOP)
     return figure
@@ -296,7 +284,7 @@ def _below(blocks: list[list[Entry]]) -> Legend:
     return legend
 
 
-def _ratio(panels: list[_Panel]) -> float:
+def _ratio(panels: list[Panel]) -> float:
     """Height over width of the axes: that of the data, within what looks well on a page."""
     spans = [np.ptp(panel.points, axis=0) if len(panel.points) > 1 else np.ones(2) for panel in panels]
     ratios = [span[1] / span[0] if span[0] > 0 and span[1] > 0 else 1.0 for span in spans]
@@ -319,112 +307,3 @@ def _canvas(figure: Figure) -> Axes:
     ax.set_ylim(0, h)
     ax.axis("off")
     return ax
-
-
-def _draw(ax: Axes, panel: _Panel, palette: Palette, width: float, height: float) -> None:
-    _set_limits(ax, panel, width, height)
-    ax.set_xlabel(panel.axes[0], labelpad=2)
-    ax.set_ylabel(panel.axes[1], labelpad=2)
-    if panel.spread is not None:
-        _ellipses(ax, panel, palette)
-    area = float(np.clip(7.0 * (2500 / max(len(panel.points), 1)) ** 0.4, 1.5, 22.0)) * min(1.0, width / 340)
-    raster = len(panel.points) > RASTER_ABOVE
-    blank = panel.populations == ""
-    grey = Style(NO_LABEL, NO_LABEL, NO_LABEL, "o", 0.5)
-    _scatter(ax, panel.points[blank], grey, area, raster, zorder=1.5)
-    members = {p: panel.points[panel.populations == p] for p in palette.styles}
-    for turn in range(_ROUNDS):
-        for population, points in members.items():
-            _scatter(ax, points[turn::_ROUNDS], palette.styles[population], area, raster, zorder=2 + 0.01 * turn)
-    _direct_labels(ax, members, palette, width, height)
-
-
-def _set_limits(ax: Axes, panel: _Panel, width: float, height: float) -> None:
-    """Equal units on both axes, the data in the middle."""
-    reach = panel.spread if panel.spread is not None else np.zeros_like(panel.points)
-    if len(panel.points):
-        low, high = (panel.points - reach).min(axis=0), (panel.points + reach).max(axis=0)
-    else:
-        low, high = np.zeros(2), np.ones(2)
-    unit = 1.08 * max((high[0] - low[0]) / width, (high[1] - low[1]) / height)
-    if unit == 0:
-        unit = 2.0 / width
-    middle = (low + high) / 2
-    ax.set_xlim(middle[0] - unit * width / 2, middle[0] + unit * width / 2)
-    ax.set_ylim(middle[1] - unit * height / 2, middle[1] + unit * height / 2)
-
-
-def _scatter(ax: Axes, points: np.ndarray, look: Style, area: float, raster: bool, zorder: float) -> None:
-    if len(points):
-        ax.scatter(
-            points[:, 0],
-            points[:, 1],
-            s=area * look.area,
-            c=look.color,
-            marker=look.marker,
-            edgecolors=look.edge,
-            linewidths=0.15,
-            zorder=zorder,
-            rasterized=raster,
-        )
-
-
-def _ellipses(ax: Axes, panel: _Panel, palette: Palette) -> None:
-    """One posterior standard deviation around every sample, along the axes."""
-    from matplotlib.collections import EllipseCollection
-
-    assert panel.spread is not None
-    edges = [palette.styles[p].color if p else NO_LABEL for p in panel.populations]
-    ax.add_collection(
-        EllipseCollection(
-            2 * panel.spread[:, 0],
-            2 * panel.spread[:, 1],
-            np.zeros(len(edges)),
-            units="xy",
-            offsets=panel.points,
-            offset_transform=ax.transData,
-            facecolors="none",
-            edgecolors=edges,
-            linewidths=0.3,
-            alpha=0.5,
-            zorder=1,
-            rasterized=len(edges) > RASTER_ABOVE,
-        ),
-        autolim=False,
-    )
-
-
-def _direct_labels(ax: Axes, members: dict[str, np.ndarray], palette: Palette, width: float, height: float) -> None:
-    """The name of each population in the thick of its samples, moved aside where names would overlap."""
-    from matplotlib.patheffects import Stroke
-
-    names = [name for name, points in members.items() if len(points)]
-    if not names:
-        return
-    size = 6.8 if width > 250 and len(names) <= 40 else 5.2
-    low = np.array([ax.get_xlim()[0], ax.get_ylim()[0]])
-    span = np.array([np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())])
-    box = np.array([width, height])
-    anchors = np.array([(anchor_of(members[name]) - low) / span * box for name in names])
-    points = (np.concatenate([members[name] for name in names]) - low) / span * box
-    texts = [shorten(name) for name in names]
-    sizes = np.array([(text_width(text, size, bold=True), size) for text in texts])
-    places = place_labels(anchors, sizes, (1.0, 1.0, width - 1.0, height - 1.0), points)
-    for text, name, place, anchor, extent in zip(texts, names, places, anchors, sizes, strict=True):
-        color = palette.styles[name].text
-        edge = np.clip(anchor, place - extent / 2, place + extent / 2)  # where a line from the anchor meets the text
-        if np.linalg.norm(anchor - edge) > 4.0:
-            ends = np.array([anchor, edge]) / box * span + low
-            ax.plot(ends[:, 0], ends[:, 1], color=color, linewidth=0.45, zorder=3)
-        x, y = place / box * span + low
-        common: dict[str, Any] = {
-            "size": size,
-            "weight": "bold",
-            "ha": "center",
-            "va": "center_baseline",
-            "parse_math": False,
-        }
-        # the halo is an outline of its own below the text, so that the text itself stays text in an SVG
-        halo = ax.text(x, y, text, color="white", zorder=4, **common)
-        halo.set_path_effects([Stroke(linewidth=1.8, foreground="white", alpha=0.85)])
-        ax.text(x, y, text, color=color, zorder=5, **common)

@@ -1,0 +1,234 @@
+"""``genovi train``: genotypes in, a trained model and its embedding out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genovi.errors import ConfigError
+from genovi.files import check_writable
+from genovi.model.config import ModelConfig
+from genovi.provenance import Provenance
+from genovi.training.config import TrainingConfig
+from genovi_cli import options as opt
+from genovi_cli.commands.common import draw_seed, labels_or_none, typed
+from genovi_cli.console import Display, RunLog, reporting
+from genovi_cli.help import Command
+
+if TYPE_CHECKING:
+    from genovi.genotypes.quality import QCConfig
+    from genovi.labels import SampleLabels
+    from genovi.pipeline import RunConfig
+
+_MODEL = ModelConfig()
+_TRAINING = TrainingConfig()
+
+
+class TrainCommand(Command):
+    """Takes the three values of ``--indep-pairwise`` with or without quotes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Join three numbers after ``--indep-pairwise`` into one word."""
+        words: list[str] = []
+        rest = list(args)
+        while rest:
+            words.append(rest.pop(0))
+            if (
+                words[-1] == "--indep-pairwise"
+                and len(rest) >= 3
+                and all(_is_number(w.removesuffix("kb")) for w in rest[:3])
+            ):
+                words.append(" ".join(rest[:3]))
+                del rest[:3]
+        return super().parse_args(ctx, words)
+
+
+def train(
+    ctx: typer.Context,
+    inputs: opt.Inputs,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="RUN", show_default=False, help="Folder to write: model, embedding, log.")
+    ],
+    labels: opt.OptionalLabels = None,
+    maf: opt.Maf = None,
+    geno: opt.Geno = None,
+    mind: opt.Mind = None,
+    indep_pairwise: opt.IndepPairwise = None,
+    keep: opt.Keep = None,
+    remove: opt.Remove = None,
+    extract: opt.Extract = None,
+    exclude: opt.Exclude = None,
+    chr: opt.Chr = None,
+    autosome: opt.Autosome = None,
+    build: opt.Build = None,
+    no_long_range_ld: opt.NoLongRangeLd = False,
+    latent_dim: opt.LatentDim = _MODEL.latent_dim,
+    posterior: opt.Posterior = _MODEL.posterior,
+    prior: opt.Prior = _MODEL.prior,
+    steps: opt.Steps = _MODEL.steps,
+    pcs: opt.Pcs = "auto",
+    epochs: opt.Epochs = _TRAINING.epochs,
+    batch_size: opt.BatchSize = _TRAINING.batch_size,
+    lr: opt.LearningRate = _TRAINING.lr,
+    device: opt.Device = _TRAINING.device,
+    threads: opt.Threads = _TRAINING.threads,
+    seed: opt.Seed = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read, trained and written.")] = False,
+    force: opt.Force = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Train a model on genotypes and embed their samples.
+
+    Writes a folder: model.safetensors, model.json, variants.tsv.gz, embedding.tsv, history.csv, qc.json, genovi.log.
+    The model holds frequencies and loadings, never the genotypes of a sample. Labels are not seen by training.
+    """
+    model = ModelConfig(latent_dim=latent_dim, posterior=posterior, prior=prior, steps=steps)
+    training = TrainingConfig(epochs=epochs, batch_size=batch_size, lr=lr, device=device, threads=threads)
+    qc = _qc_config(
+        {"maf": maf, "geno": geno, "mind": mind, "build": build, "autosomes_only": autosome},
+        indep_pairwise,
+        chr,
+        {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude},
+        not no_long_range_ld,
+    )
+    components = _pcs(pcs)
+    known = labels_or_none(labels)
+    if not dry_run:
+        check_writable(out, force)
+    from genovi.pipeline import RunConfig, plan_run
+
+    config = RunConfig(qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed))
+    if dry_run:
+        lines = plan_run(inputs, config)
+    else:
+        log_options = _in_effect(ctx.params, qc, config.seed)
+        lines = train_and_report("train", log_options, typed(ctx), inputs, out, config, known, force=force, quiet=quiet)
+    for line in lines:
+        typer.echo(line)
+
+
+def train_and_report(
+    command: str,
+    options: Mapping[str, Any],
+    line: str,
+    inputs: Sequence[Path],
+    out: Path,
+    config: RunConfig,
+    labels: SampleLabels | None,
+    *,
+    force: bool,
+    quiet: bool,
+) -> list[str]:
+    """Train with progress on the screen and a log in the run's folder.
+
+    Args:
+        command: Name of the command that trains, for the log.
+        options: Its options, for the log.
+        line: The command line as typed, for the provenance.
+        inputs: Genotype files.
+        out: Folder to write.
+        config: What to train.
+        labels: Labels of the samples, not seen by training.
+        force: Overwrite ``out``.
+        quiet: Show warnings only.
+
+    Returns:
+        Lines that sum the run up.
+    """
+    from genovi.pipeline import train_run
+
+    display = Display(quiet)
+    provenance = Provenance.start(seed=config.seed, command=line)
+    log = RunLog(command, options, provenance)
+    with reporting(display, log, quiet=quiet):
+        summary = train_run(
+            inputs,
+            out,
+            config,
+            labels=labels,
+            provenance=provenance,
+            monitor=display,
+            log_lines=log.text,
+            force=force,
+        )
+    return summary.lines()
+
+
+def _qc_config(
+    given: dict[str, Any],
+    indep_pairwise: str | None,
+    chromosomes: str | None,
+    lists: dict[str, Path | None],
+    lrld: bool,
+) -> QCConfig:
+    """The library's defaults with what was typed in their place."""
+    from genovi.genotypes.idlists import read_id_list
+    from genovi.genotypes.quality import QCConfig
+    from genovi.genotypes.regions import parse_chromosomes
+
+    settings = {name: value for name, value in given.items() if value is not None}
+    if indep_pairwise is not None:
+        settings["indep_pairwise"] = parse_indep_pairwise(indep_pairwise)
+    if chromosomes is not None:
+        settings["chromosomes"] = parse_chromosomes(chromosomes)
+    for name, path in lists.items():
+        if path is not None:
+            settings[name] = read_id_list(path, "samples" if name in ("keep", "remove") else "variants")
+    return QCConfig(**settings, long_range_ld=lrld)
+
+
+def parse_indep_pairwise(text: str) -> tuple[int, int, float] | None:
+    """Window, step and r2 of ``--indep-pairwise``; None where it says "none".
+
+    Raises:
+        ConfigError: not three numbers, or a window in kilobases.
+    """
+    if text.strip().lower() in ("none", "off"):
+        return None
+    words = text.replace(",", " ").split()
+    if len(words) == 3 and words[0].lower().endswith("kb"):
+        raise ConfigError(
+            f"--indep-pairwise {text}",
+            why="the window is counted in variants here",
+            fix="type a number, such as 50 5 0.2",
+        )
+    if len(words) != 3 or not all(map(_is_number, words)) or not all(w.isdigit() for w in words[:2]):
+        raise ConfigError(
+            f"--indep-pairwise {text}",
+            why="it takes a window, a step and an r2",
+            fix="type --indep-pairwise 50 5 0.2, or 'none' to switch pruning off",
+        )
+    return int(words[0]), int(words[1]), float(words[2])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _pcs(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--pcs {text}", why="it takes a number of components", fix="type a number, or auto")
+    return int(text)
+
+
+def _in_effect(given: Mapping[str, Any], qc: QCConfig, seed: int) -> dict[str, Any]:
+    """Value of every option, defaults included."""
+    pruning = qc.indep_pairwise
+    return {
+        **given,
+        **{name: asdict(qc)[name] for name in ("maf", "geno", "mind", "build")},
+        "indep_pairwise": "none" if pruning is None else f"{pruning[0]} {pruning[1]} {pruning[2]:g}",
+        "autosome": qc.autosomes_only,
+        "all_contigs": not qc.autosomes_only,
+        "seed": seed,
+    }

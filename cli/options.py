@@ -1,0 +1,190 @@
+"""Options that commands share, declared once. PLINK's names wherever PLINK has the option.
+
+Defaults come from the library's configs. Where importing one would load NumPy, and make ``--help`` slow, the option's
+default is None, which leaves the choice to the config, and the help text repeats its value (a test compares them).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genovi.model.config import POSTERIORS, PRIORS
+from genovi.training.config import DEVICES
+
+QC = "Quality control (names and meaning as in PLINK)"
+MODEL = "Model"
+TRAINING = "Training"
+
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="INPUT",
+        show_default=False,
+        help="VCF (plain, gzip, BGZF), BCF or PLINK 1 fileset; several files (one for each chromosome) are one input.",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show warnings and errors only.")]
+Labels = Annotated[
+    Path,
+    typer.Option(
+        "--labels", metavar="PANEL", show_default=False, help="Labels of samples: 1000 Genomes panel, TSV, CSV."
+    ),
+]
+OptionalLabels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels", metavar="PANEL", show_default=False, help="Labels of samples: 1000 Genomes panel, TSV, CSV."
+    ),
+]
+Color = Annotated[
+    str | None,
+    typer.Option(
+        "--color", metavar="COLUMN", show_default=False, help="Label column of populations. [default: pop or the like]"
+    ),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="COLUMN",
+        show_default=False,
+        help="Label column of what populations belong to. [default: super_pop or the like]",
+    ),
+]
+Figure = Annotated[
+    Path, typer.Option("--out", metavar="FIG.png|pdf|svg", show_default=False, help="The figure to write.")
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="|".join(DEVICES), rich_help_panel=TRAINING, help="Where to compute.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="N", show_default=False, rich_help_panel=TRAINING, help="CPU threads. [default: all]"
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        show_default=False,
+        help="The same seed gives the same result. [default: drawn and recorded]",
+    ),
+]
+
+Maf = Annotated[
+    float | None,
+    typer.Option(
+        "--maf", show_default=False, rich_help_panel=QC, help="Smallest minor allele frequency. [default: 0.01]"
+    ),
+]
+Geno = Annotated[
+    float | None,
+    typer.Option(
+        "--geno", show_default=False, rich_help_panel=QC, help="Largest missing share of a variant. [default: 0.05]"
+    ),
+]
+Mind = Annotated[
+    float | None,
+    typer.Option(
+        "--mind", show_default=False, rich_help_panel=QC, help="Largest missing share of a sample. [default: 0.1]"
+    ),
+]
+IndepPairwise = Annotated[
+    str | None,
+    typer.Option(
+        "--indep-pairwise",
+        metavar="WINDOW STEP R2",
+        show_default=False,
+        rich_help_panel=QC,
+        help="LD pruning: window and step in variants, largest r2; 'none' switches it off. [default: 50 5 0.2]",
+    ),
+]
+Keep = Annotated[
+    Path | None,
+    typer.Option("--keep", metavar="FILE", show_default=False, rich_help_panel=QC, help="Samples to keep."),
+]
+Remove = Annotated[
+    Path | None,
+    typer.Option("--remove", metavar="FILE", show_default=False, rich_help_panel=QC, help="Samples to remove."),
+]
+Extract = Annotated[
+    Path | None,
+    typer.Option("--extract", metavar="FILE", show_default=False, rich_help_panel=QC, help="Variants to keep."),
+]
+Exclude = Annotated[
+    Path | None,
+    typer.Option("--exclude", metavar="FILE", show_default=False, rich_help_panel=QC, help="Variants to remove."),
+]
+Chr = Annotated[
+    str | None,
+    typer.Option(
+        "--chr", metavar="LIST", show_default=False, rich_help_panel=QC, help="Chromosomes to keep, such as 1-4,22,X."
+    ),
+]
+Autosome = Annotated[
+    bool | None,
+    typer.Option(
+        "--autosome/--all-contigs",
+        show_default=False,
+        rich_help_panel=QC,
+        help="Keep chromosomes 1-22 only, or everything. [default: --autosome where contigs are human]",
+    ),
+]
+Build = Annotated[
+    str | None,
+    typer.Option(
+        "--build",
+        metavar="auto|GRCh37|GRCh38|none",
+        show_default=False,
+        rich_help_panel=QC,
+        help="Genome build, which says where regions of long-range LD lie. [default: auto]",
+    ),
+]
+NoLongRangeLd = Annotated[
+    bool, typer.Option("--no-long-range-ld", rich_help_panel=QC, help="Do not exclude regions of long-range LD.")
+]
+
+LatentDim = Annotated[int, typer.Option("--latent-dim", rich_help_panel=MODEL, help="Axes of the embedding.")]
+Posterior = Annotated[
+    str,
+    typer.Option(
+        "--posterior",
+        metavar="|".join(POSTERIORS),
+        rich_help_panel=MODEL,
+        help="Diffusion chain, or the Gaussian of a plain VAE.",
+    ),
+]
+Prior = Annotated[
+    str,
+    typer.Option(
+        "--prior", metavar="|".join(PRIORS), rich_help_panel=MODEL, help="Learned Gaussian mixture, or standard normal."
+    ),
+]
+Steps = Annotated[
+    int, typer.Option("--steps", rich_help_panel=MODEL, help="Reverse diffusion steps (posterior ddvi only).")
+]
+Pcs = Annotated[
+    str,
+    typer.Option(
+        "--pcs",
+        metavar="auto|N",
+        rich_help_panel=MODEL,
+        help="Principal components that the model sees; auto takes those above the noise.",
+    ),
+]
+Epochs = Annotated[
+    int,
+    typer.Option(
+        "--epochs",
+        rich_help_panel=TRAINING,
+        help="Most passes over the samples; 0 takes as many as 5,000 optimiser steps need.",
+    ),
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Samples in a step.")]
+LearningRate = Annotated[float, typer.Option("--lr", rich_help_panel=TRAINING, help="Peak learning rate.")]

@@ -1,0 +1,88 @@
+"""The training figure draws what history.csv holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genovi.errors import ConfigError, DataError
+from genovi.plotting.figures import style
+from genovi.plotting.training import plot_training, read_history, training_figure
+from genovi.training.monitor import EpochRecord
+
+
+def history(n: int = 60, every: int = 5) -> pd.DataFrame:
+    epoch = np.arange(1, n + 1)
+    table = pd.DataFrame(0.0, index=range(n), columns=EpochRecord.columns())
+    table["epoch"] = epoch
+    table["bound"] = -30 - 50 * np.exp(-epoch / 10)
+    table["reconstruction"] = table["bound"] + 3
+    table["prior"] = -3.0
+    table["held_out"] = np.where(epoch % every == 0, -31 - ((epoch - 40) / 20.0) ** 2, np.nan)
+    return table
+
+
+def run_with(folder: Path, text: str) -> Path:
+    folder.mkdir()
+    (folder / "history.csv").write_text(text)
+    return folder
+
+
+def test_bounds_terms_and_the_best_epoch_are_drawn() -> None:
+    with style():
+        figure = training_figure(history())
+    left, right = figure.axes
+    by_name = {line.get_label(): line for line in left.lines}
+    np.testing.assert_allclose(by_name["training"].get_ydata(), history()["bound"])
+    assert len(by_name["held out"].get_xdata()) == 12  # epochs without a held-out bound are left out
+    assert "best: epoch 40" in by_name
+    assert [line.get_label() for line in right.lines] == [
+        "reconstruction",
+        "prior",
+    ]  # terms that are zero are not there
+
+
+def test_without_a_held_out_bound_the_training_bound_is_drawn_alone() -> None:
+    with style():
+        figure = training_figure(history(every=1000))
+    assert [line.get_label() for line in figure.axes[0].lines] == ["training"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+def test_file_is_written_and_repeatable(tmp_path: Path, suffix: str) -> None:
+    run = run_with(tmp_path / "run", history().to_csv(index=False))
+    one, two = (plot_training(run, tmp_path / f"{i}{suffix}") for i in (1, 2))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_one_epoch_is_enough(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run", history(1).to_csv(index=False))
+    assert plot_training(run, tmp_path / "figure.png").is_file()
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(DataError, match=r"history\.csv"):
+            plot_training(folder, tmp_path / "figure.png")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", ",".join(EpochRecord.columns()) + "\n", "\0\1\2"])
+def test_not_a_history(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError):
+        read_history(run_with(tmp_path / "run", text))
+
+
+def test_text_where_numbers_belong(tmp_path: Path) -> None:
+    table = history().astype(object)
+    table.loc[3, "bound"] = "oops"
+    with pytest.raises(DataError, match="text"):
+        read_history(run_with(tmp_path / "run", table.to_csv(index=False)))
+
+
+def test_unknown_suffix(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\.svg"):
+        plot_training(run_with(tmp_path / "run", history().to_csv(index=False)), tmp_path / "figure.bmp")

@@ -200,27 +200,22 @@ def evaluate(
     coordinates = embedding.mean[kept]
     clusters = None if embedding.cluster is None else embedding.cluster[kept]
     n_components = min(_MAX_COMPONENTS, len(set(populations[kept])), max(2, len(kept) // _PER_COMPONENT))
-    mixture = _mixture_clusters(coordinates, n_components)
+    partitions = _mixture_clusters(coordinates, n_components), clusters
 
-    group_scores = None
     group_column = group if group is not None else labels.default_group_column()
-    if group_column is not None:
-        groups = np.array(matched.column(group_column), dtype=object)[kept]
-        if _n_repeated(groups) > 1:
-            group_scores = _label_scores(group_column, coordinates, groups, mixture, clusters)
-        else:
-            _log.info("column %s holds fewer than two groups and is not evaluated", group_column)
-    trust = continuity = None
-    if reference is not None:
-        trust, continuity = neighbourhood_scores(embedding, reference)
+    groups = None if group_column is None else np.array(matched.column(group_column), dtype=object)[kept]
+    if groups is not None and _n_repeated(groups) < 2:
+        _log.info("column %s holds fewer than two groups and is not evaluated", group_column)
+        groups = None
+    trust, continuity = (None, None) if reference is None else neighbourhood_scores(embedding, reference)
     return Scores(
         method=embedding.method,
         n_dimensions=embedding.n_dimensions,
         n_samples=len(kept),
         n_unlabelled=len(populations) - len(kept),
         mixture_components=n_components,
-        populations=_label_scores(column, coordinates, populations[kept], mixture, clusters),
-        groups=group_scores,
+        populations=_label_scores(column, coordinates, populations[kept], *partitions),
+        groups=None if groups is None else _label_scores(str(group_column), coordinates, groups, *partitions),
         trustworthiness=trust,
         continuity=continuity,
         fst_correlation=None if fst is None else _fst_correlation(coordinates, populations[kept], *fst),

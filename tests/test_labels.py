@@ -56,6 +56,8 @@ def test_separators_are_found(tmp_path: Path, text: str) -> None:
 def test_separator_inside_cells_does_not_mislead(tmp_path: Path) -> None:
     labels = read_labels(written(tmp_path, 'id,place name\na,"Lima, Peru"\nb,"Dai; Xishuangbanna"\n'))
     assert labels.column("place name") == ("Lima, Peru", "Dai; Xishuangbanna")
+    labels = read_labels(written(tmp_path, "id\tname, place\tpop\na\tx, y\tP\nb\tx, z\tQ\n"))
+    assert labels.column("pop") == ("P", "Q")
 
 
 def test_utf16_of_a_spreadsheet(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +47,8 @@ class RunLog(logging.Handler):
         """Keep one record."""
         self._lines.append(_line(record))
 
-    def text(self) -> str:
-        """The log so far, as the file holds it."""
+    def text(self, results: Sequence[str] = ()) -> str:
+        """The log so far, with ``results`` at its end, as the file holds it."""
         run = self._provenance
         finished = run.finished or time.strftime("%Y-%m-%dT%H:%M:%S%z")
         peak = run.peak_memory_mib or peak_memory_mib()
@@ -62,12 +62,12 @@ class RunLog(logging.Handler):
             "",
         ]
         tail = ["", f"Peak memory: {peak:.0f} MiB", f"End time: {finished}"]
-        return "\n".join([*self._head, *facts, *self._lines, *tail]) + "\n"
+        return "\n".join([*self._head, *facts, *self._lines, *results, *tail]) + "\n"
 
-    def write(self, path: Path) -> None:
-        """Write the log."""
+    def write(self, path: Path, results: Sequence[str] = ()) -> None:
+        """Write the log to ``path``."""
         with atomic_path(path) as temporary:
-            temporary.write_text(self.text(), encoding="utf-8")
+            temporary.write_text(self.text(results), encoding="utf-8")
 
 
 def _option_lines(options: Mapping[str, Any]) -> list[str]:

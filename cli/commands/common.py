@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,25 @@ import typer
 
 if TYPE_CHECKING:
     from genovi.labels import SampleLabels
+    from genovi.provenance import Provenance
 
 
 def typed(ctx: typer.Context) -> str:
     """The command line as it could be typed again."""
     return shlex.join(["genovi", *(ctx.find_root().obj or [])])
+
+
+def start_provenance(ctx: typer.Context, inputs: Sequence[Path], seed: int | None = None) -> Provenance:
+    """A record of this command, with digests of those inputs that are files (a PLINK prefix stands for three)."""
+    from genovi.provenance import Provenance
+
+    files = [
+        file
+        for path in inputs
+        for file in ([path] if path.exists() else [Path(f"{path}{suffix}") for suffix in (".bed", ".bim", ".fam")])
+        if file.is_file()
+    ]
+    return Provenance.start(seed=seed, command=typed(ctx), inputs=files)
 
 
 def draw_seed(seed: int | None) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
-from importlib import resources
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from genovi.model.config import ModelConfig
 from genovi.provenance import Provenance
 from genovi.training.config import TrainingConfig
 from genovi_cli import options as opt
-from genovi_cli.commands.common import typed
+from genovi_cli.commands.common import start_provenance, typed
 from genovi_cli.commands.evaluate import score_lines, write_scores
 from genovi_cli.commands.train import train_and_report
 from genovi_cli.console import Display, RunLog, reporting
@@ -43,27 +42,26 @@ def demo(
     for path in outputs:
         check_writable(path, force)
     training = TrainingConfig(epochs=epochs, threads=threads)
-    with ExitStack() as stack:
-        train_vcf, new_vcf, panel = (stack.enter_context(_data(name)) for name in _FILES)
-        _say(quiet, f"$ genovi train {train_vcf.name} --labels {panel.name} --seed {_SEED} --out {run}")
-        _train(ctx, train_vcf, panel, run, training, quiet)
-        _say(quiet, f"$ genovi embed {run} {new_vcf.name} --out {prefix}")
-        _embed(ctx, run, new_vcf, prefix, training, quiet)
-        from genovi.embedding import Embedding
-        from genovi.evaluation import evaluate
-        from genovi.labels import read_labels
-        from genovi.plotting.ancestry import plot_ancestry
+    train_vcf, new_vcf, panel = (_data(name) for name in _FILES)
+    _say(quiet, f"$ genovi train {train_vcf.name} --labels {panel.name} --seed {_SEED} --out {run}")
+    _train(ctx, train_vcf, panel, run, training, quiet)
+    _say(quiet, f"$ genovi embed {run} {new_vcf.name} --out {prefix}")
+    _embed(ctx, run, new_vcf, prefix, training, quiet)
+    from genovi.embedding import Embedding
+    from genovi.evaluation import evaluate
+    from genovi.labels import read_labels
+    from genovi.plotting.ancestry import plot_ancestry
 
-        labels = read_labels(panel)
-        trained = Embedding.read_tsv(run / "embedding.tsv")
-        new = Embedding.read_tsv(out / "new.embedding.tsv")
-        with reporting(Display(quiet), quiet=True):  # each embedding has its share of the panel only
-            files = f"{run}/embedding.tsv {prefix}.embedding.tsv"
-            _say(quiet, f"$ genovi plot ancestry {files} --labels {panel.name} --out {picture}")
-            plot_ancestry([trained, new], picture, labels=labels, force=True, command=typed(ctx))
-            _say(quiet, f"$ genovi evaluate {run}/embedding.tsv --labels {panel.name} --json {scores_file}")
-            scores = evaluate(trained, labels)
-        write_scores(scores, scores_file, Provenance.start(seed=_SEED, command=typed(ctx)))
+    labels = read_labels(panel)
+    trained = Embedding.read_tsv(run / "embedding.tsv")
+    new = Embedding.read_tsv(out / "new.embedding.tsv")
+    with reporting(Display(quiet), quiet=True):  # each embedding has its share of the panel only
+        files = f"{run}/embedding.tsv {prefix}.embedding.tsv"
+        _say(quiet, f"$ genovi plot ancestry {files} --labels {panel.name} --out {picture}")
+        plot_ancestry([trained, new], picture, labels=labels, force=True, command=typed(ctx))
+        _say(quiet, f"$ genovi evaluate {run}/embedding.tsv --labels {panel.name} --json {scores_file}")
+        scores = evaluate(trained, labels)
+    write_scores(scores, scores_file, Provenance.start(seed=_SEED, command=typed(ctx)))
     for line in (*score_lines(scores), "", *_next(picture, run)):
         typer.echo(line)
 
@@ -74,38 +72,36 @@ def _train(ctx: typer.Context, vcf: Path, panel: Path, run: Path, training: Trai
     from genovi.pipeline import RunConfig
 
     config = RunConfig(qc=QCConfig(), model=ModelConfig(), training=training, pcs=None, seed=_SEED)
-    train_and_report("demo", ctx.params, typed(ctx), [vcf], run, config, read_labels(panel), force=True, quiet=quiet)
+    train_and_report(ctx, ctx.params, [vcf], run, config, read_labels(panel), force=True, quiet=quiet)
 
 
 def _embed(ctx: typer.Context, run: Path, vcf: Path, prefix: Path, training: TrainingConfig, quiet: bool) -> None:
     from genovi.pipeline import embed_run
 
-    provenance = Provenance.start(seed=_SEED, command=typed(ctx))
+    provenance = start_provenance(ctx, [vcf])
     log = RunLog("demo", ctx.params, provenance)
     with reporting(Display(quiet), log, quiet=quiet):
-        embed_run(
+        summary = embed_run(
             run,
             [vcf],
             prefix,
             min_overlap=0.5,
             eigenvec=False,
-            seed=_SEED,
             device=training.device,
             threads=training.threads,
             provenance=provenance,
             force=True,
         )
-    log.write(prefix.parent / f"{prefix.name}.log")
+    log.write(prefix.parent / f"{prefix.name}.log", summary.lines())
 
 
-def _data(name: str) -> AbstractContextManager[Path]:
-    """A demo file as a path, unpacked if genovi is installed as an archive."""
-    try:
-        file = resources.files("genovi_demo") / name
+def _data(name: str) -> Path:
+    """A demo file. Looked up by hand: importlib.resources trips over the paths of an editable install."""
+    spec = importlib.util.find_spec("genovi_demo")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        file = Path(folder) / name
         if file.is_file():
-            return resources.as_file(file)
-    except ModuleNotFoundError:
-        pass
+            return file
     raise ResourceError("demo data are not installed", where=name, fix="install genovi-popgen again")
 
 

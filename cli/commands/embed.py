@@ -9,10 +9,9 @@ import typer
 
 from genovi.errors import ConfigError
 from genovi.files import check_writable
-from genovi.provenance import Provenance
 from genovi.training.config import TrainingConfig
 from genovi_cli import options as opt
-from genovi_cli.commands.common import typed
+from genovi_cli.commands.common import start_provenance
 from genovi_cli.console import Display, RunLog, reporting
 
 
@@ -37,7 +36,6 @@ def embed(
     ] = False,
     device: opt.Device = TrainingConfig.device,
     threads: opt.Threads = TrainingConfig.threads,
-    seed: opt.Seed = None,
     force: opt.Force = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -55,7 +53,7 @@ def embed(
     from genovi.pipeline import embed_run
 
     display = Display(quiet)
-    provenance = Provenance.start(seed=seed, command=typed(ctx))
+    provenance = start_provenance(ctx, inputs)
     log = RunLog("embed", ctx.params, provenance)
     with reporting(display, log, quiet=quiet):
         summary = embed_run(
@@ -64,12 +62,12 @@ def embed(
             out,
             min_overlap=min_overlap,
             eigenvec=eigenvec,
-            seed=seed,
             device=device,
             threads=threads,
             provenance=provenance,
             force=force,
         )
-    log.write(out.parent / f"{out.name}.log")
-    for line in summary.lines():
+    lines = summary.lines()
+    log.write(out.parent / f"{out.name}.log", lines)
+    for line in lines:
         typer.echo(line)

@@ -13,10 +13,9 @@ import typer
 from genovi.errors import ConfigError
 from genovi.files import check_writable
 from genovi.model.config import ModelConfig
-from genovi.provenance import Provenance
 from genovi.training.config import TrainingConfig
 from genovi_cli import options as opt
-from genovi_cli.commands.common import draw_seed, labels_or_none, typed
+from genovi_cli.commands.common import draw_seed, labels_or_none, start_provenance
 from genovi_cli.console import Display, RunLog, reporting
 from genovi_cli.help import Command
 
@@ -104,18 +103,16 @@ def train(
 
     config = RunConfig(qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed))
     if dry_run:
-        lines = plan_run(inputs, config)
-    else:
-        log_options = _in_effect(ctx.params, qc, config.seed)
-        lines = train_and_report("train", log_options, typed(ctx), inputs, out, config, known, force=force, quiet=quiet)
-    for line in lines:
-        typer.echo(line)
+        for line in plan_run(inputs, config):
+            typer.echo(line)
+        return
+    options = _in_effect(ctx.params, qc, config.seed)
+    train_and_report(ctx, options, inputs, out, config, known, force=force, quiet=quiet)
 
 
 def train_and_report(
-    command: str,
+    ctx: typer.Context,
     options: Mapping[str, Any],
-    line: str,
     inputs: Sequence[Path],
     out: Path,
     config: RunConfig,
@@ -123,30 +120,26 @@ def train_and_report(
     *,
     force: bool,
     quiet: bool,
-) -> list[str]:
+) -> None:
     """Train with progress on the screen and a log in the run's folder.
 
     Args:
-        command: Name of the command that trains, for the log.
+        ctx: Of the command that trains.
         options: Its options, for the log.
-        line: The command line as typed, for the provenance.
         inputs: Genotype files.
         out: Folder to write.
         config: What to train.
         labels: Labels of the samples, not seen by training.
         force: Overwrite ``out``.
         quiet: Show warnings only.
-
-    Returns:
-        Lines that sum the run up.
     """
     from genovi.pipeline import train_run
 
     display = Display(quiet)
-    provenance = Provenance.start(seed=config.seed, command=line)
-    log = RunLog(command, options, provenance)
+    provenance = start_provenance(ctx, inputs, config.seed)
+    log = RunLog(ctx.command.name or "train", options, provenance)
     with reporting(display, log, quiet=quiet):
-        summary = train_run(
+        train_run(
             inputs,
             out,
             config,
@@ -156,7 +149,6 @@ def train_and_report(
             log_lines=log.text,
             force=force,
         )
-    return summary.lines()
 
 
 def _qc_config(

@@ -80,7 +80,11 @@ class TrainedModel:
             {"CHROM": v.chrom, "POS": v.pos, "ID": v.id, "REF": v.ref, "ALT": v.alt}
             | {"FREQ": self.standardiser.frequency}
         ).to_csv(
-            folder / "variants.tsv.gz", sep="\t", index=False, compression={"method": "gzip", "mtime": 0}, lineterminator="\n"
+            folder / "variants.tsv.gz",
+            sep="\t",
+            index=False,
+            compression={"method": "gzip", "mtime": 0},
+            lineterminator="\n",
         )
 
     @staticmethod

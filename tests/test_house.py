@@ -27,13 +27,15 @@ FLOORS = {
     "baselines": 5,
     "evaluation": 5,
     "plotting": 5,
-    "pipeline": 6,
-    "cli": 7,
-    "__main__": 7,  # `python -m genovi` is the command line
-    "__init__": 7,  # resolves public names of every room when they are asked for
+    "summaries": 6,
+    "summaries": 6,
+    "pipeline": 7,
+    "cli": 8,
+    "__main__": 8,  # `python -m genovi` is the command line
+    "__init__": 8,  # resolves public names of every room when they are asked for
 }
 # (module that imports, room that it imports): why it may although that room is not below it.
-EXCEPTIONS: dict[tuple[str, str], str] = {}
+EXCEPTIONS = {("genovi.pipeline", "summaries"): "what the pipeline hands back, kept apart for its size"}
 ROOMS_OF_MODEL = {"model", "errors", "seeding"}
 
 MODULES = sorted(p for top in ("genovi", "cli") for p in (REPO / top).rglob("*.py"))

@@ -55,6 +55,11 @@ class VariantMatch:
         """Number of variants of each status."""
         return {name: int((self.status == i).sum()) for i, name in enumerate(STATUSES)}
 
+    def describe(self) -> str:
+        """Share of usable variants and the counts, in words."""
+        counts = ", ".join(f"{count} {status}" for status, count in self.counts().items())
+        return f"{100 * self.usable:.1f} % of the model's {len(self.variants)} variants ({counts})"
+
     def table(self) -> pd.DataFrame:
         """One row per model variant, for ``match.tsv``."""
         v = self.variants

@@ -45,6 +45,7 @@ class Encoder(nn.Module):
     def __init__(self, data_dim: int, latent_dim: int, hidden: int, context: int) -> None:
         super().__init__()
         self.latent_dim = latent_dim
+        self.context = context
         self.body = perceptron([data_dim, hidden, hidden, 2 * latent_dim + context])
 
     def start(self) -> None:
@@ -58,7 +59,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         d = self.latent_dim
-        mean, log_std, context = self.body(x).split([d, d, self.body[-1].out_features - 2 * d], dim=-1)
+        mean, log_std, context = self.body(x).split([d, d, self.context], dim=-1)
         return mean, log_std.clamp(*_LOG_STD_RANGE), context
 
 
@@ -126,5 +127,3 @@ class Denoiser(nn.Module):
         # z = signal * y + shape, so the factor of y collects both ways that y enters
         mean = mean_z * shape + (constant(self.mean_y) + mean_z * constant(self.signal)) * y
         return mean, (constant(self.posterior_log_std) + spread).clamp(*_LOG_STD_RANGE)
-
-

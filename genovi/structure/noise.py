@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-
 _TRACY_WIDOM_99 = 2.02
 
 

@@ -53,6 +53,10 @@ class PrincipalAxes:
         """Variance of the training scores along each axis, S^2 / n, shape (k,)."""
         return self.singular_values**2 / self.n_samples
 
+    def first(self, k: int) -> PrincipalAxes:
+        """The first ``k`` axes."""
+        return PrincipalAxes(self.loadings[:, :k].copy(), self.singular_values[:k].copy(), self.n_samples, self.noise)
+
 
 def fit_axes(
     matrix: GenotypeMatrix, standardiser: Standardiser, max_axes: int, seeds: Seeds
@@ -73,9 +77,7 @@ def fit_axes(
     """
     n, m = matrix.n_samples, matrix.n_variants
     if n < 2:
-        raise DataError(
-            "only one sample", where=matrix.source, why="axes of variation need several", fix="add samples"
-        )
+        raise DataError("only one sample", where=matrix.source, why="axes of variation need several", fix="add samples")
     k = min(max_axes, n - 1, m)
     if n <= EXACT_SAMPLES:
         singular, left, trace, square = _exact(matrix, standardiser, k)
@@ -97,9 +99,7 @@ def row_blocks(matrix: GenotypeMatrix) -> list[slice]:
     return [slice(i, min(i + size, matrix.n_variants)) for i in range(0, matrix.n_variants, size)]
 
 
-def _exact(
-    matrix: GenotypeMatrix, standardiser: Standardiser, k: int
-) -> tuple[np.ndarray, np.ndarray, float, float]:
+def _exact(matrix: GenotypeMatrix, standardiser: Standardiser, k: int) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Singular values, left vectors, and trace and squared Frobenius norm of the Gram matrix."""
     n = matrix.n_samples
     gram = np.zeros((n, n), dtype=np.float32, order="F")
@@ -142,9 +142,7 @@ def _randomised(
     return np.sqrt(np.maximum(values[order], 0)), left, trace, square
 
 
-def _gram_times(
-    matrix: GenotypeMatrix, standardiser: Standardiser, vectors: np.ndarray
-) -> tuple[np.ndarray, float]:
+def _gram_times(matrix: GenotypeMatrix, standardiser: Standardiser, vectors: np.ndarray) -> tuple[np.ndarray, float]:
     """G times ``vectors``, and trace(G), in one pass over the variants."""
     product = np.zeros_like(vectors)
     trace = 0.0
@@ -155,9 +153,7 @@ def _gram_times(
     return product, trace
 
 
-def _loadings(
-    matrix: GenotypeMatrix, standardiser: Standardiser, left: np.ndarray, singular: np.ndarray
-) -> np.ndarray:
+def _loadings(matrix: GenotypeMatrix, standardiser: Standardiser, left: np.ndarray, singular: np.ndarray) -> np.ndarray:
     weights = (left / singular).astype(np.float32)
     loadings = np.empty((matrix.n_variants, len(singular)), dtype=np.float32)
     for rows in row_blocks(matrix):

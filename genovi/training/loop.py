@@ -56,7 +56,7 @@ class Fit:
     threads: int
 
 
-class Diverged(TrainingError):
+class DivergedError(TrainingError):
     """The loss is no longer finite. ``fit`` holds the last good weights."""
 
     def __init__(self, fit: Fit, epoch: int, lr: float) -> None:
@@ -80,7 +80,7 @@ def fit(x: np.ndarray, model_config: ModelConfig, config: TrainingConfig, seeds:
         monitor: Is told of every epoch.
 
     Raises:
-        Diverged: the loss became infinite or NaN.
+        DivergedError: the loss became infinite or NaN.
         ResourceError: the device is not there.
     """
     return _Trainer(x, model_config, config, seeds).run(monitor)
@@ -117,7 +117,7 @@ class _Trainer:
             evaluated = epoch % every == 0 or epoch == self.epochs
             record = self._record(epoch, means, evaluated)
             if not math.isfinite(record.bound):
-                raise Diverged(self._result("diverged"), epoch, self.config.lr)
+                raise DivergedError(self._result("diverged"), epoch, self.config.lr)
             self.history.append(record)
             monitor.epoch(record)
             if not evaluated:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,10 @@ class Monitor:
 
     def end(self, reason: str) -> None:
         """Training is over, and why: "finished", "early stop"."""
+
+
+def history_csv(history: Sequence[EpochRecord]) -> str:
+    """The text of ``history.csv``: a header and one line for each epoch."""
+    lines = [",".join(EpochRecord.columns())]
+    lines += [",".join(f"{value:.6g}" for value in astuple(record)) for record in history]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,340 @@
+"""The main job: genotypes to a trained model, and new genotypes to an embedding. The only module that knows every room.
+
+train_run   read -> quality control -> principal axes -> model -> RUN/
+embed_run   RUN/ + read -> match -> project -> encode -> PREFIX.embedding.tsv, PREFIX.match.tsv
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genovi.encoding import encode
+from genovi.errors import DataError, MismatchError
+from genovi.files import atomic_folder, atomic_path, check_writable
+from genovi.genotypes.filtering import apply_qc
+from genovi.genotypes.matching import VariantMatch, align, match_variants
+from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.quality import QCConfig, QCReport
+from genovi.genotypes.reading import describe, open_genotypes
+from genovi.labels import SampleLabels, match
+from genovi.model.config import ModelConfig
+from genovi.provenance import Provenance
+from genovi.seeding import Seeds
+from genovi.structure.noise import NoiseFloor
+from genovi.structure.pca import PrincipalAxes, fit_axes
+from genovi.structure.projection import project
+from genovi.structure.standardise import Standardiser
+from genovi.summaries import EmbedSummary, TrainSummary, measure_bounds
+from genovi.trained import TrainedModel
+from genovi.training.config import TrainingConfig
+from genovi.training.device import choose_device, set_threads
+from genovi.training.loop import DivergedError, Fit, fit
+from genovi.training.monitor import Monitor, history_csv
+
+logger = logging.getLogger("genovi")
+
+MIN_OVERLAP = 0.5
+WARN_OVERLAP = 0.8
+MAX_AXES = 100
+MIN_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what ``train_run`` does, with the data.
+
+    Attributes:
+        qc: Quality control.
+        model: Shape of the model.
+        training: Optimisation.
+        pcs: Principal components given to the model; None chooses by the noise floor (see ``choose_axes``).
+        seed: Root seed.
+    """
+
+    qc: QCConfig
+    model: ModelConfig
+    training: TrainingConfig
+    pcs: int | None
+    seed: int
+
+
+def choose_axes(noise: NoiseFloor, pcs: int | None, available: int) -> int:
+    """Number of principal components that the model takes.
+
+    ``pcs`` if given; otherwise those above the noise floor, as many again (weak structure lies just under the floor,
+    and the likelihood learns each component's noise), and a few, so that small cohorts have some to choose from.
+    """
+    if pcs is not None:
+        return pcs
+    return max(2, min(2 * noise.significant + 4, available, MAX_AXES))
+
+
+def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
+    """What ``train_run`` would do, without training."""
+    found = describe(inputs)
+    batches = max(1, found.n_samples // min(config.training.batch_size, found.n_samples))
+    epochs = config.training.epochs or math.ceil(config.training.steps / batches)
+    return [
+        *(f"would read {f.path}: {f.format}, {f.n_samples} samples x {f.n_variants} variants" for f in found.files),
+        f"would filter with {json.dumps(config.qc.thresholds())}",
+        f"would train a {config.model.posterior} posterior on {choose_device(config.training.device)}, "
+        f"at most {epochs} epochs",
+        "would write model.safetensors, model.json, variants.tsv.gz, embedding.tsv, history.csv, qc.json, genovi.log",
+    ]
+
+
+def train_run(
+    inputs: Sequence[Path],
+    out: Path,
+    config: RunConfig,
+    *,
+    labels: SampleLabels | None,
+    provenance: Provenance,
+    monitor: Monitor,
+    log_lines: Callable[[], str],
+    force: bool,
+) -> TrainSummary:
+    """Train on genotypes and write the folder ``out``.
+
+    Args:
+        inputs: Genotype files; several are one input.
+        out: Folder to write, under a temporary name until complete.
+        config: What to do.
+        labels: Only counted against the samples and reported; training never sees them.
+        provenance: Started; is finished here.
+        monitor: Is told of every epoch.
+        log_lines: Text for ``genovi.log``.
+        force: Overwrite ``out``.
+
+    Raises:
+        GenoviError: its children, for bad input, data that do not fit, or lack of resources.
+        DivergedError: the loss became infinite; the last good weights are written to ``out`` + ".diverged".
+    """
+    check_writable(out, force)
+    choose_device(config.training.device)
+    cohort = _prepare(inputs, config, labels)
+    try:
+        trained = fit(cohort.x, config.model, config.training, Seeds(config.seed), monitor)
+    except DivergedError as error:
+        if error.fit.history:
+            aside = out.with_name(out.name + ".diverged")
+            _write_run(aside, error.fit, cohort, config, provenance, log_lines)
+            logger.warning("wrote the last good weights to %s", aside)
+        raise
+    return _write_run(out, trained, cohort, config, provenance, log_lines)
+
+
+@dataclass(frozen=True)
+class _Cohort:
+    """Training samples after quality control, as the model sees them.
+
+    x: noise-scaled scores, shape (n, k). missing: share of variants missing in each sample, shape (n,).
+    """
+
+    samples: tuple[str, ...]
+    x: np.ndarray
+    missing: np.ndarray
+    standardiser: Standardiser
+    axes: PrincipalAxes
+    noise_scale: float
+    qc: QCReport
+
+
+def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None) -> _Cohort:
+    matrix, qc = apply_qc(open_genotypes(inputs), config.qc)
+    _check_size(matrix, config.pcs)
+    if labels is not None:
+        _report_labels(labels, matrix)
+    standardiser = Standardiser.fit(matrix)
+    axes, scores = fit_axes(matrix, standardiser, MAX_AXES, Seeds(config.seed))
+    k = choose_axes(axes.noise, config.pcs, axes.n_axes)
+    logger.info(
+        "%d principal components above the noise floor (%.0f effective variants); the model takes %d",
+        axes.noise.significant, axes.noise.effective_variants, k,
+    )  # fmt: skip
+    axes, scores = axes.first(k), scores[:, :k]
+    missing = _missing(matrix)
+    if missing.any():
+        scores = project(axes, standardiser, matrix, training=True).scores
+    noise_scale = math.sqrt(axes.noise.edge)
+    return _Cohort(matrix.samples, scores / noise_scale, missing, standardiser, axes, noise_scale, qc)
+
+
+def _check_size(matrix: GenotypeMatrix, pcs: int | None) -> None:
+    n, m = matrix.n_samples, matrix.n_variants
+    if n < MIN_SAMPLES:
+        raise DataError(
+            f"{n} sample{'' if n == 1 else 's'} left to train on",
+            where=matrix.source,
+            why=f"a model needs at least {MIN_SAMPLES}",
+            fix="add samples, or embed these with a model trained on a reference: genovi embed",
+        )
+    if pcs is not None and not 1 <= pcs <= min(n - 1, m):
+        raise DataError(
+            f"{pcs} principal components cannot come from {n} samples x {m} variants",
+            where=f"--pcs {pcs}",
+            why=f"there are at most {min(n - 1, m)}",
+            fix="--pcs auto",
+        )
+
+
+def _report_labels(labels: SampleLabels, matrix: GenotypeMatrix) -> None:
+    matched = match(labels, matrix.samples)
+    logger.info(
+        "labels for %d of %d samples in %s; training does not see them",
+        matrix.n_samples - matched.n_unmatched, matrix.n_samples, labels.source,
+    )  # fmt: skip
+
+
+def _missing(matrix: GenotypeMatrix) -> np.ndarray:
+    count = np.zeros(matrix.n_samples, dtype=np.int64)
+    for _, dosages in matrix.blocks():
+        count += (dosages < 0).sum(axis=0)
+    return count / matrix.n_variants
+
+
+def _write_run(
+    out: Path, trained: Fit, cohort: _Cohort, config: RunConfig, provenance: Provenance, log_lines: Callable[[], str]
+) -> TrainSummary:
+    bounds = measure_bounds(trained, cohort.x, Seeds(config.seed).integer("bounds"))
+    embedding = encode(
+        trained.model, cohort.x, cohort.samples, cohort.missing, _embedding_seed(config.seed), choose_device("cpu")
+    )
+    provenance.finish()
+    model = TrainedModel(
+        model=trained.model,
+        standardiser=cohort.standardiser,
+        axes=cohort.axes,
+        noise_scale=cohort.noise_scale,
+        seed=config.seed,
+        build=cohort.qc.build.build,
+        summary={
+            "qc": _without_names(cohort.qc.to_dict()),
+            "training": asdict(config.training),
+            "epochs": len(trained.history),
+            "ended": trained.reason,
+            "device": trained.device,
+            "threads": trained.threads,
+            "bounds": bounds.to_dict(),
+            "provenance": provenance.to_dict(),
+        },
+    )
+    summary = TrainSummary(out, model, embedding, trained, cohort.qc, bounds, provenance)
+    for line in summary.lines():
+        logger.info(line)
+    with atomic_folder(out) as folder:
+        model.save(folder)
+        embedding.write_tsv(folder / "embedding.tsv")
+        (folder / "history.csv").write_text(history_csv(trained.history), encoding="utf-8")
+        (folder / "qc.json").write_text(json.dumps(cohort.qc.to_dict(), indent=1) + "\n", encoding="utf-8")
+        (folder / "genovi.log").write_text(log_lines(), encoding="utf-8")
+    return summary
+
+
+def _without_names(record: dict[str, Any]) -> dict[str, Any]:
+    """Quality control without the names of samples: a model may be shared, people's names may not."""
+    steps = [{key: value for key, value in step.items() if key != "examples"} for step in record["steps"]]
+    return {**record, "steps": steps}
+
+
+def _embedding_seed(seed: int) -> int:
+    return Seeds(seed).integer("embedding")
+
+
+def embed_run(
+    run: Path,
+    inputs: Sequence[Path],
+    prefix: Path,
+    *,
+    min_overlap: float = MIN_OVERLAP,
+    eigenvec: bool = False,
+    seed: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    provenance: Provenance,
+    force: bool = False,
+) -> EmbedSummary:
+    """Embed new samples with a trained model.
+
+    Args:
+        run: Folder of the model.
+        inputs: Genotype files; several are one input.
+        prefix: Outputs are ``prefix`` + ".embedding.tsv", ".match.tsv" and, with ``eigenvec``, ".eigenvec".
+        min_overlap: Smallest usable share of the model's variants.
+        eigenvec: Also write plink2's format.
+        seed: Of the posterior draws; None takes the model's own, so that embedding again gives the same numbers.
+        device: As in ``TrainingConfig``.
+        threads: CPU threads.
+        provenance: Started; is finished here.
+        force: Overwrite outputs.
+
+    Raises:
+        MismatchError: too few of the model's variants, or samples with none observed, or another genome build.
+        GenoviError: its other children, for bad input or lack of resources.
+    """
+    names = [".embedding.tsv", ".match.tsv"] + ([".eigenvec"] if eigenvec else [])
+    files = tuple(prefix.with_name(prefix.name + suffix) for suffix in names)
+    for file in files:
+        check_writable(file, force)
+    chosen = choose_device(device)
+    set_threads(threads)
+    trained = TrainedModel.load(run)
+    matrix = open_genotypes(inputs)
+    found = match_variants(trained.standardiser.variants, matrix.variants)
+    _check_overlap(found, min_overlap, matrix, run)
+    aligned = align(matrix, found)
+    projection = project(trained.axes, trained.standardiser, aligned)
+    _check_observed(projection.missing, matrix)
+    x = projection.scores / trained.noise_scale
+    embedding = encode(
+        trained.model,
+        x,
+        matrix.samples,
+        projection.missing,
+        _embedding_seed(trained.seed if seed is None else seed),
+        chosen,
+    )
+    embedding.write_tsv(files[0])
+    with atomic_path(files[1]) as temporary:
+        found.table().to_csv(temporary, sep="\t", index=False, lineterminator="\n")
+    if eigenvec:
+        embedding.write_eigenvec(files[2])
+    return EmbedSummary(files, embedding, found, provenance.finish())
+
+
+def _check_overlap(found: VariantMatch, min_overlap: float, matrix: GenotypeMatrix, run: Path) -> None:
+    logger.info("found %s", found.describe())
+    if found.usable < min_overlap or found.usable == 0:
+        raise MismatchError(
+            f"only {found.describe()} can be used",
+            where=matrix.source,
+            why=f"under {100 * min_overlap:.0f} % an embedding is a guess",
+            fix=f"check genome build and alleles against {run}/variants.tsv.gz, or lower --min-overlap",
+        )
+    if found.usable < WARN_OVERLAP:
+        logger.warning(
+            "found only %s: absent variants count as missing and positions are less certain", found.describe()
+        )
+
+
+def _check_observed(missing: np.ndarray, matrix: GenotypeMatrix) -> None:
+    empty = [matrix.samples[i] for i in np.flatnonzero(missing >= 1)]
+    if empty:
+        raise MismatchError(
+            f"{len(empty)} samples have no genotype at any of the model's variants",
+            where=f"{matrix.source}: {', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}",
+            why="they cannot be placed",
+            fix="take them out of the input, for example with bcftools view --samples ^NAME",
+        )
+    poor = [matrix.samples[i] for i in np.flatnonzero(missing > 1 - MIN_OVERLAP)]
+    if poor:
+        names = ", ".join(poor[:5]) + (", ..." if len(poor) > 5 else "")
+        logger.warning("%d samples lack more than half of the model's variants: %s", len(poor), names)

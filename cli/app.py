@@ -36,6 +36,10 @@ class _StoppedError(GenoviError):
         self.exit_code = exit_code
 
 
+class _ReaderGoneError(Exception):
+    """Whoever read our output stopped; a name of its own, for click would make a BrokenPipeError an exit code 1."""
+
+
 class Funnel(TyperGroup):
     """A command group whose errors end as one line on stderr and an exit code."""
 
@@ -49,7 +53,7 @@ class Funnel(TyperGroup):
             code = super().main(words, **extra)
         except _ClickError as error:
             code = _usage(error)
-        except BrokenPipeError:
+        except _ReaderGoneError:
             code = _broken_pipe()
         except Exception as error:
             code = _report(error)
@@ -57,9 +61,12 @@ class Funnel(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the line names."""
-        with _stoppable():
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # a reader that went away is noticed here, not at interpreter exit
+        try:
+            with _stoppable():
+                result = super().invoke(ctx)
+                sys.stdout.flush()  # a reader that went away is noticed here, not at interpreter exit
+        except BrokenPipeError:
+            raise _ReaderGoneError from None
         return result
 
 
@@ -120,7 +127,7 @@ def _usage(error: Exception) -> int:
 
 
 def _broken_pipe() -> int:
-    """Whoever read our output has enough of it: end without a word."""
+    """Whoever read our output has enough of it: end without a word; returns the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
 

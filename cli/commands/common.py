@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from genovi.embedding import Embedding
     from genovi.labels import SampleLabels
     from genovi.provenance import Provenance
 
@@ -45,3 +47,11 @@ def labels_or_none(path: Path | None) -> SampleLabels | None:
     from genovi.labels import read_labels
 
     return read_labels(path)
+
+
+def read_embedding(path: Path) -> Embedding:
+    """An embedding named after its file; that of a run, which is always embedding.tsv, after the run's folder."""
+    from genovi.embedding import Embedding
+
+    embedding = Embedding.read_tsv(path)
+    return replace(embedding, method=path.absolute().parent.name) if path.name == "embedding.tsv" else embedding

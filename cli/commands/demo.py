@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from genovi.model.config import ModelConfig
 from genovi.provenance import Provenance
 from genovi.training.config import TrainingConfig
 from genovi_cli import options as opt
-from genovi_cli.commands.common import start_provenance, typed
+from genovi_cli.commands.common import read_embedding, start_provenance, typed
 from genovi_cli.commands.evaluate import score_lines, write_scores
 from genovi_cli.commands.train import train_and_report
 from genovi_cli.console import Display, RunLog, reporting
@@ -47,18 +48,17 @@ def demo(
     _train(ctx, train_vcf, panel, run, training, quiet)
     _say(quiet, f"$ genovi embed {run} {new_vcf.name} --out {prefix}")
     _embed(ctx, run, new_vcf, prefix, training, quiet)
-    from genovi.embedding import Embedding
     from genovi.evaluation import evaluate
     from genovi.labels import read_labels
     from genovi.plotting.ancestry import plot_ancestry
 
     labels = read_labels(panel)
-    trained = Embedding.read_tsv(run / "embedding.tsv")
-    new = Embedding.read_tsv(out / "new.embedding.tsv")
+    trained = replace(read_embedding(run / "embedding.tsv"), method="training samples")
+    new = replace(read_embedding(out / "new.embedding.tsv"), method="new samples")
     with reporting(Display(quiet), quiet=True):  # each embedding has its share of the panel only
         files = f"{run}/embedding.tsv {prefix}.embedding.tsv"
-        _say(quiet, f"$ genovi plot ancestry {files} --labels {panel.name} --out {picture}")
-        plot_ancestry([trained, new], picture, labels=labels, force=True, command=typed(ctx))
+        _say(quiet, f"$ genovi plot ancestry {files} --labels {panel.name} --same-axes --out {picture}")
+        plot_ancestry([trained, new], picture, labels=labels, same_axes=True, force=True, command=typed(ctx))
         _say(quiet, f"$ genovi evaluate {run}/embedding.tsv --labels {panel.name} --json {scores_file}")
         scores = evaluate(trained, labels)
     write_scores(scores, scores_file, Provenance.start(seed=_SEED, command=typed(ctx)))

@@ -11,7 +11,7 @@ import typer
 from genovi.files import atomic_path, check_writable
 from genovi.provenance import Provenance
 from genovi_cli import options as opt
-from genovi_cli.commands.common import typed
+from genovi_cli.commands.common import read_embedding, typed
 from genovi_cli.console import Display, reporting
 
 if TYPE_CHECKING:
@@ -36,13 +36,12 @@ def evaluate(
     """
     if json_file is not None:
         check_writable(json_file, force)
-    from genovi.embedding import Embedding
     from genovi.evaluation import evaluate as judge
     from genovi.labels import read_labels
 
     provenance = Provenance.start(command=typed(ctx))
     with reporting(Display()):
-        scores = judge(Embedding.read_tsv(embedding), read_labels(labels), population=color, group=group)
+        scores = judge(read_embedding(embedding), read_labels(labels), population=color, group=group)
     for line in score_lines(scores):
         typer.echo(line)
     if json_file is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from genovi_cli import options as opt
-from genovi_cli.commands.common import labels_or_none, typed
+from genovi_cli.commands.common import labels_or_none, read_embedding, typed
 from genovi_cli.console import Display, reporting
 
 
@@ -27,6 +27,9 @@ def ancestry(
     spread: Annotated[
         bool, typer.Option("--spread", help="Draw one posterior standard deviation around every sample.")
     ] = False,
+    same_axes: Annotated[
+        bool, typer.Option("--same-axes", help="Give all panels the same limits, as suits embeddings of one model.")
+    ] = False,
     force: opt.Force = False,
 ) -> None:
     """Draw embeddings: a hue for each group, a shade and marker for each population.
@@ -36,17 +39,17 @@ def ancestry(
     from genovi.plotting.figures import check_suffix
 
     check_suffix(out)
-    from genovi.embedding import Embedding
     from genovi.plotting.ancestry import plot_ancestry
 
     with reporting(Display()):
         summary = plot_ancestry(
-            [Embedding.read_tsv(path) for path in embeddings],
+            [read_embedding(path) for path in embeddings],
             out,
             labels=labels_or_none(labels),
             color=color,
             group=group,
             spread=spread,
+            same_axes=same_axes,
             force=force,
             command=typed(ctx),
         )

@@ -23,7 +23,7 @@ from genovi.labels import SampleLabels, match
 from genovi.plotting.figures import PAGE_WIDTH, check_suffix, new_figure, style, write_figure
 from genovi.plotting.legend import LINE, Entry, Legend, arrange, draw_legend, legend_blocks
 from genovi.plotting.palette import Palette, make_palette
-from genovi.plotting.panel import Panel, draw_panel
+from genovi.plotting.panel import Panel, draw_panel, reach_of, with_common_reach
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +67,7 @@ def plot_ancestry(
     color: str | None = None,
     group: str | None = None,
     spread: bool = False,
+    same_axes: bool = False,
     force: bool = False,
     command: str | None = None,
 ) -> AncestrySummary:
@@ -79,6 +80,7 @@ def plot_ancestry(
         color: Label column that gives colour and marker; None takes the population column.
         group: Label column that gives the hue; None takes the super-population column if there is one.
         spread: Draw the posterior standard deviation of every sample as an ellipse.
+        same_axes: Give all panels the same limits, as suits embeddings of one model.
         force: Overwrite ``out``.
         command: Recorded in the figure's metadata.
 
@@ -91,7 +93,9 @@ def plot_ancestry(
     check_suffix(out)
     check_writable(Path(out), force)
     with style():
-        figure, counts, unlabelled = ancestry_figure(embeddings, labels=labels, color=color, group=group, spread=spread)
+        figure, counts, unlabelled = ancestry_figure(
+            embeddings, labels=labels, color=color, group=group, spread=spread, same_axes=same_axes
+        )
     write_figure(figure, Path(out), command)
     return AncestrySummary(Path(out), sum(counts.values()) + unlabelled, len(counts), unlabelled)
 
@@ -103,6 +107,7 @@ def ancestry_figure(
     color: str | None = None,
     group: str | None = None,
     spread: bool = False,
+    same_axes: bool = False,
 ) -> tuple[Figure, Counter[str], int]:
     """The figure of ``plot_ancestry``, not written.
 
@@ -129,6 +134,8 @@ def ancestry_figure(
         for embedding, one in zip(embeddings, populations, strict=True)
         for panel in _panels(embedding, one, spread, titled=len(embeddings) > 1)
     ]
+    if same_axes:
+        panels = with_common_reach(panels)
     return _figure(panels, palette, counts, unlabelled), counts, unlabelled
 
 
@@ -286,9 +293,9 @@ def _below(blocks: list[list[Entry]]) -> Legend:
 
 def _ratio(panels: list[Panel]) -> float:
     """Height over width of the axes: that of the data, within what looks well on a page."""
-    spans = [np.ptp(panel.points, axis=0) if len(panel.points) > 1 else np.ones(2) for panel in panels]
+    spans = [np.ptp(reach_of(panel), axis=0) for panel in panels]
     ratios = [span[1] / span[0] if span[0] > 0 and span[1] > 0 else 1.0 for span in spans]
-    return float(np.clip(np.median(ratios), 0.6, 1.2))
+    return float(np.clip(np.median(ratios), 0.45, 1.2))
 
 
 def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:

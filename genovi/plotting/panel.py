@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class Panel:
         points: Coordinates, shape (n, 2), float64.
         spread: Posterior standard deviations, same shape, or None.
         populations: Population of each point, "" for none, shape (n,), object (str).
+        reach: Lowest and highest coordinates to show, shape (2, 2), or None for those of the points.
     """
 
     title: str
@@ -35,6 +37,27 @@ class Panel:
     points: np.ndarray
     spread: np.ndarray | None
     populations: np.ndarray
+    reach: np.ndarray | None = None
+
+
+def reach_of(panel: Panel) -> np.ndarray:
+    """Lowest and highest coordinates that ``panel`` shows, rows of shape (2, 2)."""
+    if panel.reach is not None:
+        return panel.reach
+    if not len(panel.points):
+        return np.array([[0.0, 0.0], [1.0, 1.0]])
+    around = panel.spread if panel.spread is not None else np.zeros_like(panel.points)
+    return np.array([(panel.points - around).min(axis=0), (panel.points + around).max(axis=0)])
+
+
+def with_common_reach(panels: Sequence[Panel]) -> list[Panel]:
+    """The panels, those on the same two axes with limits that hold the points of all of them."""
+    wide: dict[tuple[str, str], np.ndarray] = {}
+    for panel in panels:
+        reach = reach_of(panel)
+        known = wide.get(panel.axes, reach)
+        wide[panel.axes] = np.array([np.minimum(known[0], reach[0]), np.maximum(known[1], reach[1])])
+    return [replace(panel, reach=wide[panel.axes]) for panel in panels]
 
 
 def draw_panel(ax: Axes, panel: Panel, palette: Palette, width: float, height: float) -> None:
@@ -58,11 +81,7 @@ def draw_panel(ax: Axes, panel: Panel, palette: Palette, width: float, height: f
 
 def _set_limits(ax: Axes, panel: Panel, width: float, height: float) -> None:
     """Equal units on both axes, the data in the middle."""
-    reach = panel.spread if panel.spread is not None else np.zeros_like(panel.points)
-    if len(panel.points):
-        low, high = (panel.points - reach).min(axis=0), (panel.points + reach).max(axis=0)
-    else:
-        low, high = np.zeros(2), np.ones(2)
+    low, high = reach_of(panel)
     unit = 1.08 * max((high[0] - low[0]) / width, (high[1] - low[1]) / height)
     if unit == 0:
         unit = 2.0 / width

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEIGHT = 190.0
+_HELD_OUT = (  # column of history.csv, colour, name
+    ("held_out", "#a7321b", "held out"),
+    ("held_out_iwae", "#00795a", "held out, importance-weighted"),
+)
 _TERMS = {  # column of history.csv: colour, dashes
     "reconstruction": ("#1b30af", "-"),
     "prior": ("#00795a", "--"),
@@ -67,11 +71,12 @@ def read_history(run: Path) -> pd.DataFrame:
         history = pd.read_csv(path)
     except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise DataError("cannot read the training history", where=path, why=str(error)) from error
-    absent = [name for name in ("epoch", "bound", "held_out", *_TERMS) if name not in history.columns]
+    needed = ("epoch", "bound", *(name for name, _, _ in _HELD_OUT), *_TERMS)
+    absent = [name for name in needed if name not in history.columns]
     if absent or not len(history):
         why = f"it has no column {absent[0]}" if absent else "it has no epochs"
         raise DataError("not a training history", where=path, why=why, fix="train the model again")
-    if not all(pd.api.types.is_numeric_dtype(history[name]) for name in ("epoch", "bound", "held_out", *_TERMS)):
+    if not all(pd.api.types.is_numeric_dtype(history[name]) for name in needed):
         raise DataError("not a training history", where=path, why="it holds text", fix="train the model again")
     return history
 
@@ -83,13 +88,17 @@ def training_figure(history: pd.DataFrame) -> Figure:
     right = _panel(figure, 0.585, "term (nats per sample)")
     epoch = history["epoch"].to_numpy()
     left.plot(epoch, history["bound"], color="#8fa3d9", linewidth=0.8, label="training")
-    held_out = history["held_out"].to_numpy(np.float64)
-    seen = np.isfinite(held_out)
-    if seen.any():
-        left.plot(epoch[seen], held_out[seen], color="#a7321b", linewidth=1.0, label="held out")
-        best = int(np.flatnonzero(seen)[np.argmax(held_out[seen])])
-        left.axvline(epoch[best], color="#555555", linewidth=0.6, linestyle=":", label=f"best: epoch {epoch[best]}")
-    _focus(left, [history["bound"].to_numpy(np.float64), held_out[seen]])
+    curves = [history["bound"].to_numpy(np.float64)]
+    for name, color, label in _HELD_OUT:
+        values = history[name].to_numpy(np.float64)
+        seen = np.isfinite(values)
+        if seen.any():
+            left.plot(epoch[seen], values[seen], color=color, linewidth=1.0, label=label)
+            curves.append(values[seen])
+            best = epoch[seen][np.argmax(values[seen])]
+    if len(curves) > 1:  # early stopping goes by the last of them
+        left.axvline(best, color="#555555", linewidth=0.6, linestyle=":", label=f"best: epoch {best}")
+    _focus(left, curves)
     drawn = [name for name in _TERMS if history[name].abs().max() > 0]
     for name in drawn:
         color, dashes = _TERMS[name]

@@ -145,6 +145,17 @@ def test_several_embeddings_stand_side_by_side_and_count_each_sample_once() -> N
     assert counts["GBR"] == 20
 
 
+def test_panels_share_limits_when_asked_to() -> None:
+    whole = cohort()
+    part = Embedding(whole.samples[:20], whole.mean[:20], method="part")
+    apart = panels(ancestry_figure([whole, part], labels=panel())[0])
+    shared = panels(ancestry_figure([whole, part], labels=panel(), same_axes=True)[0])
+    assert apart[0].get_xlim() != apart[1].get_xlim()
+    assert shared[0].get_xlim() == shared[1].get_xlim()
+    assert shared[0].get_ylim() == shared[1].get_ylim()
+    assert all(low < z < high for (low, high), z in zip([shared[0].get_xlim()] * 120, whole.mean[:, 0], strict=True))
+
+
 def test_spread_draws_one_standard_deviation_around_each_sample() -> None:
     embedding = cohort()
     figure, _, _ = ancestry_figure([embedding], labels=panel(), spread=True)

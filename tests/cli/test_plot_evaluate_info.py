@@ -1,0 +1,181 @@
+"""The commands that need no model: plot, evaluate, info."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import simulate_structure, write_vcf
+
+from genovi.training.monitor import EpochRecord
+
+
+@pytest.fixture
+def vcf(tmp_path: Path) -> Path:
+    return write_vcf(tmp_path / "toy.vcf.gz", simulate_structure(1, 2, 10, 50, 0.1, missing=0.1)[0], "bgzf")
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    table = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(20, len(EpochRecord.columns()))), columns=EpochRecord.columns()
+    )
+    table.assign(epoch=range(1, 21)).to_csv(folder / "history.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_plot_ancestry_draws_and_says_so(shell: Any, embedding: Path, panel: Path, tmp_path: Path, suffix: str) -> None:
+    result = shell("plot", "ancestry", embedding, "--labels", panel, "--spread", "--out", f"fig.{suffix}")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"fig.{suffix}: 120 samples, 4 populations\n"
+    assert (tmp_path / f"fig.{suffix}").stat().st_size > 1000
+
+
+def test_plot_ancestry_records_what_was_typed(shell: Any, embedding: Path, panel: Path, tmp_path: Path) -> None:
+    shell("plot", "ancestry", embedding, "--labels", panel, "--color", "super_pop", "--out", "fig.svg")
+    assert f"genovi plot ancestry {embedding} --labels {panel} --color super_pop" in (tmp_path / "fig.svg").read_text()
+
+
+def test_plot_ancestry_names_samples_without_label(shell: Any, embedding: Path, panel: Path) -> None:
+    panel.write_text("\n".join(panel.read_text().splitlines()[:-2]) + "\n")
+    result = shell("plot", "ancestry", embedding, "--labels", panel, "--out", "fig.png")
+    assert result.exit_code == 0
+    assert "Warning: 2 of 120 samples have no labels in toy.panel: s118, s119" in result.stderr
+    assert "2 without label in grey" in result.stdout
+
+
+def test_plot_ancestry_of_a_run_is_titled_by_its_folder(
+    shell: Any, embedding: Path, panel: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my-run"
+    folder.mkdir()
+    (folder / "embedding.tsv").write_text(embedding.read_text())
+    files = [folder / "embedding.tsv", embedding]
+    result = shell("plot", "ancestry", *files, "--labels", panel, "--same-axes", "--out", "f.svg")
+    assert result.exit_code == 0
+    svg = (tmp_path / "f.svg").read_text()
+    assert ">my-run</text>" in svg
+    assert ">toy</text>" in svg
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["absent.tsv", "--labels", "PANEL", "--out", "f.png"], 3, "no such file (absent.tsv)"),
+        (["OTHER", "--labels", "PANEL", "--out", "f.png"], 3, "not an embedding file"),
+        (["EMBEDDING", "--labels", "absent", "--out", "f.png"], 3, "no such file (absent)"),
+        (["EMBEDDING", "--labels", "PANEL", "--out", "f.jpg"], 2, ".png, .pdf, .svg"),
+        (["EMBEDDING", "--labels", "PANEL", "--out", "f"], 2, "no suffix"),
+        (["EMBEDDING", "--labels", "PANEL", "--color", "popp", "--out", "f.png"], 2, "did you mean 'pop'?"),
+        (["EMBEDDING", "--labels", "PANEL", "--group", "x", "--out", "f.png"], 2, "no label column 'x'"),
+        (["EMBEDDING", "--labels", "OTHER", "--out", "f.png"], 4, "no sample has labels"),
+        (["EMBEDDING", "--labels", "PANEL", "--out", "PANEL/f.png"], 5, "cannot write"),
+        (["NAN", "--labels", "PANEL", "--out", "f.png"], 3, "line 3, sample s1"),
+    ],
+)
+def test_plot_ancestry_refuses(
+    shell: Any, embedding: Path, panel: Path, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    other, nan = tmp_path / "other.tsv", tmp_path / "nan.tsv"
+    other.write_text("sample\tpop\nx1\tA\nx2\tB\n")
+    nan.write_text("IID\tZ1\tZ2\ns0\t1\t2\ns1\tnan\t3\n")
+    paths = {"EMBEDDING": embedding, "PANEL": panel, "OTHER": other, "NAN": nan}
+    typed = [str(paths.get(word, word)).replace("PANEL", str(panel)) for word in words]
+    shell.refuses(code, said, "plot", "ancestry", *typed)
+
+
+def test_plot_keeps_an_existing_figure_unless_forced(shell: Any, embedding: Path, tmp_path: Path) -> None:
+    figure = tmp_path / "fig.png"
+    figure.write_text("mine")
+    shell.refuses(2, "--force", "plot", "ancestry", embedding, "--out", figure)
+    assert figure.read_text() == "mine"
+    assert shell("plot", "ancestry", embedding, "--out", figure, "--force").exit_code == 0
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_training(shell: Any, history: Path, tmp_path: Path) -> None:
+    result = shell("plot", "training", history, "--out", "fig.pdf")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (tmp_path / "fig.pdf").read_bytes().startswith(b"%PDF")
+    shell.refuses(3, "it holds no history.csv; give the folder", "plot", "training", tmp_path, "--out", "other.pdf")
+    shell.refuses(2, "--force", "plot", "training", history, "--out", "fig.pdf")
+    shell.refuses(2, ".svg", "plot", "training", history, "--out", "fig.doc")
+
+
+def test_evaluate_prints_a_table_and_writes_json(shell: Any, embedding: Path, panel: Path, tmp_path: Path) -> None:
+    result = shell("evaluate", embedding, "--labels", panel, "--json", "scores.json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("toy: 120 samples, 2 axes\n")
+    assert "nearest-neighbour accuracy" in result.stdout
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert record["scores"]["n_samples"] == 120
+    assert record["scores"]["groups"]["knn_accuracy"] == 1.0
+    assert record["provenance"]["command"].startswith("genovi evaluate ")
+    assert record["provenance"]["finished"]
+
+
+def test_evaluate_other_columns(shell: Any, embedding: Path, panel: Path) -> None:
+    result = shell("evaluate", embedding, "--labels", panel, "--color", "super_pop", "--group", "super_pop")
+    assert result.exit_code == 0
+    assert "super_pop" in result.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["absent.tsv", "--labels", "PANEL"], 3, "no such file"),
+        (["EMBEDDING", "--labels", "absent"], 3, "no such file"),
+        (["EMBEDDING", "--labels", "PANEL", "--color", "nope"], 2, "no label column"),
+        (["EMBEDDING", "--labels", "OTHER"], 4, "no sample has labels"),
+        (["EMBEDDING", "--labels", "PANEL", "--json", "PANEL"], 2, "--force"),
+        (["EMBEDDING", "--labels", "PANEL", "--json", "PANEL/x.json"], 5, "cannot write"),
+    ],
+)
+def test_evaluate_refuses(
+    shell: Any, embedding: Path, panel: Path, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    (tmp_path / "other.tsv").write_text("sample\tpop\nx1\tA\nx2\tB\n")
+    paths = {"EMBEDDING": str(embedding), "OTHER": "other.tsv"}
+    typed = [paths.get(word, word).replace("PANEL", str(panel)) for word in words]
+    shell.refuses(code, said, "evaluate", *typed)
+
+
+def test_info_says_what_is_there(shell: Any, vcf: Path) -> None:
+    result = shell("info", vcf)
+    assert result.exit_code == 0
+    assert f"{vcf}: VCF (BGZF), 20 samples, 50 variants" in result.stdout
+    assert "samples           20\n" in result.stdout
+
+
+def test_info_as_json(shell: Any, vcf: Path) -> None:
+    result = shell("info", vcf, "--json")
+    record = json.loads(result.stdout)
+    assert (record["n_samples"], record["n_variants"]) == (20, 50)
+    assert 0.05 < record["missing_share"] < 0.15
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("absent.vcf", None, "no such file"),
+        ("empty.vcf", b"", "empty"),
+        ("table.tsv", b"sample\tpop\na\tb\n", "table.tsv"),
+        ("noise.vcf.gz", bytes(range(256)), "noise.vcf.gz"),
+    ],
+)
+def test_info_refuses(shell: Any, tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    shell.refuses(3, said, "info", name)
+
+
+def test_info_of_a_truncated_file(shell: Any, vcf: Path) -> None:
+    vcf.write_bytes(vcf.read_bytes()[:-60])
+    shell.refuses(3, "toy.vcf.gz", "info", vcf)

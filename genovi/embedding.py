@@ -32,7 +32,7 @@ class Embedding:
         samples: Sample identifiers, unique, without tabs and line breaks, in input order.
         mean: Posterior means z, shape (n_samples, d), float64, in units of the latent prior.
         std: Posterior standard deviations, same shape, or None where the method has no posterior.
-        cluster: Most probable prior component, numbered from 1, shape (n_samples,), int64, or None.
+        cluster: Most probable mode of the prior, numbered from 1, shape (n_samples,), int64, or None.
         cluster_prob: Its posterior probability, shape (n_samples,), float64, or None.
         missing: Share of the model's variants that is missing, shape (n_samples,), float64, or None.
         method: Name of the method, e.g. "ddvi", "umap".

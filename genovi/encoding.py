@@ -35,12 +35,11 @@ def encode(
         device: Where to compute.
 
     Returns:
-        Posterior means and standard deviations. Clusters are components of the prior, numbered by falling weight.
+        Posterior means and standard deviations. Clusters are modes of the prior, numbered from 1 by falling weight.
     """
     model = model.to(device)
     data = torch.as_tensor(x, dtype=torch.float32)
     means, stds, clusters, probabilities = [], [], [], []
-    rank = _component_ranks(model)
     for rows in data.split(4096):
         sample = model.importance_sample(rows.to(device), DRAWS, seed)
         weights = sample.weights[..., None]
@@ -48,9 +47,9 @@ def encode(
         means.append(mean.cpu())
         stds.append((weights * (sample.z - mean).square()).sum(0).sqrt().cpu())
         with torch.no_grad():
-            shares = (weights * model.prior.responsibilities(sample.z)).sum(0)
-        probability, component = shares.max(dim=1)
-        clusters.append(rank[component.cpu()])
+            shares = (weights * model.prior.cluster_probabilities(sample.z)).sum(0)
+        probability, cluster = shares.max(dim=1)
+        clusters.append(cluster.cpu().numpy() + 1)
         probabilities.append(probability.cpu())
     return Embedding(
         samples=tuple(samples),
@@ -61,12 +60,3 @@ def encode(
         missing=np.asarray(missing, dtype=np.float64),
         method=model.config.posterior,
     )
-
-
-def _component_ranks(model: LatentModel) -> np.ndarray:
-    """Number, from 1, of each prior component by falling weight."""
-    weights = model.prior.weights().detach().cpu().numpy()
-    order = np.argsort(-weights, kind="stable")
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(1, len(order) + 1)
-    return rank

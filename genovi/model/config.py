@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genovi.errors import ConfigError
 
@@ -19,7 +19,7 @@ class ModelConfig:
         posterior: "ddvi" (diffusion chain) or "gaussian" (plain VAE).
         prior: "mixture" (learned Gaussian mixture) or "normal" (standard normal).
         steps: Number T of reverse diffusion steps; used by "ddvi" only.
-        components: Components of the mixture prior.
+        components: Components of the mixture prior; 0 lets the number of samples decide (see ``for_cohort``).
         hidden: Width of encoder and decoder layers.
     """
 
@@ -27,8 +27,8 @@ class ModelConfig:
     posterior: str = "ddvi"
     prior: str = "mixture"
     steps: int = 4
-    components: int = 40
-    hidden: int = 256
+    components: int = 0
+    hidden: int = 128
 
     def __post_init__(self) -> None:
         _check_choice("--posterior", self.posterior, POSTERIORS)
@@ -36,11 +36,18 @@ class ModelConfig:
         for option, value in (
             ("--latent-dim", self.latent_dim),
             ("--steps", self.steps),
-            ("components", self.components),
             ("hidden", self.hidden),
         ):
             if value < 1:
                 raise ConfigError(f"{option} must be at least 1", where=value)
+        if self.components < 0:
+            raise ConfigError("components must not be negative", where=self.components)
+
+    def for_cohort(self, n_samples: int) -> ModelConfig:
+        """This configuration with the number of components decided: one for 25 samples, between 10 and 100."""
+        if self.components:
+            return self
+        return replace(self, components=min(max(n_samples // 25, 10), 100))
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -92,11 +92,12 @@ class Denoiser(nn.Module):
         self.posterior_log_std: Tensor
 
     def start(self, generator: torch.Generator) -> None:
-        """Begin close to the chain that ignores x; tell the steps apart."""
+        """Begin close to the chain that ignores x, with narrow steps (a factor exp(-1.5)); tell the steps apart."""
         with torch.no_grad():
             self.step_offset.copy_(0.1 * torch.randn(self.step_offset.shape, generator=generator))
             self.outer.weight *= 0.1
             self.outer.bias.zero_()
+            self.outer.bias[self.latent_dim :] = -1.5
 
     def modulate(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift of the first layer, once for all steps, each of shape (..., width)."""

@@ -1,4 +1,4 @@
-"""Priors p(z) with exact log-density and sampling."""
+"""Priors p(z) with exact log-density and sampling, and the clusters that they define."""
 
 from __future__ import annotations
 
@@ -24,20 +24,16 @@ class Prior(nn.Module, ABC):
         """n draws, shape (n, d)."""
 
     @abstractmethod
-    def component_log_density(self, z: Tensor) -> Tensor:
-        """log p(k) + log p(z | k), shape (..., K); K = 1 where the prior has no components."""
-
-    @abstractmethod
-    def weights(self) -> Tensor:
-        """p(k), shape (K,)."""
-
-    def responsibilities(self, z: Tensor) -> Tensor:
-        """p(k | z), shape (..., K)."""
-        return torch.softmax(self.component_log_density(z), dim=-1)
+    def cluster_probabilities(self, z: Tensor) -> Tensor:
+        """p(cluster | z), shape (..., C), clusters by falling prior weight."""
 
 
 class StandardNormal(Prior):
-    """p(z) = N(0, I)."""
+    """p(z) = N(0, I), one cluster.
+
+    Args:
+        dimension: d.
+    """
 
     def __init__(self, dimension: int) -> None:
         super().__init__()
@@ -51,15 +47,18 @@ class StandardNormal(Prior):
         zero = self.zero.expand(n, -1)
         return noise.draw(zero, zero)
 
-    def component_log_density(self, z: Tensor) -> Tensor:
-        return self.log_density(z)[..., None]
-
-    def weights(self) -> Tensor:
-        return torch.ones_like(self.zero[:1])
+    def cluster_probabilities(self, z: Tensor) -> Tensor:
+        return torch.ones_like(z[..., :1])
 
 
 class GaussianMixture(Prior):
-    """p(z) = sum_k w_k N(m_k, diag s_k^2), all learned.
+    """p(z) = (1/K) sum_k N(m_k, s^2 I): means m_k and the one scale s are learned.
+
+    Equal weights and one scale fix what the bound leaves open, the local scale of the latent space: equal areas hold
+    about equal numbers of samples, everywhere, so distances mean the same in all parts of a picture. With free
+    weights and scales each region is stretched as training happens to leave it (see benchmarks/README.md).
+
+    Clusters are the modes of this density: components whose means climb to the same mode belong together.
 
     Args:
         dimension: d.
@@ -70,22 +69,43 @@ class GaussianMixture(Prior):
     def __init__(self, dimension: int, components: int, generator: torch.Generator) -> None:
         super().__init__()
         self.means = nn.Parameter(torch.randn(components, dimension, generator=generator))
-        self.log_stds = nn.Parameter(torch.full((components, dimension), math.log(0.3)))
-        self.logits = nn.Parameter(torch.zeros(components))
+        self.log_std = nn.Parameter(torch.tensor(math.log(0.3)))
 
     def component_log_density(self, z: Tensor) -> Tensor:
-        log_weights = torch.log_softmax(self.logits, dim=0)
-        return normal_log_density(z[..., None, :], self.means, self.log_stds) + log_weights
+        """log p(k) + log p(z | k), shape (..., K)."""
+        return normal_log_density(z[..., None, :], self.means, self.log_std) - math.log(len(self.means))
 
     def log_density(self, z: Tensor) -> Tensor:
         return torch.logsumexp(self.component_log_density(z), dim=-1)
 
-    def weights(self) -> Tensor:
-        return torch.softmax(self.logits, dim=0)
-
     def sample(self, n: int, noise: Noise) -> Tensor:
-        chosen = torch.multinomial(self.weights(), n, replacement=True, generator=noise.generator)
-        return noise.draw(self.means[chosen], self.log_stds[chosen])
+        uniform = torch.rand(n, generator=noise.generator, device=self.means.device)
+        chosen = self.means[(uniform * len(self.means)).long()]
+        return noise.draw(chosen, self.log_std)
+
+    def cluster_probabilities(self, z: Tensor) -> Tensor:
+        responsibilities = torch.softmax(self.component_log_density(z), dim=-1)
+        return responsibilities @ self._membership().to(responsibilities)
+
+    @torch.no_grad()
+    def _membership(self) -> Tensor:
+        """Which component belongs to which cluster, one-hot, shape (K, C)."""
+        means = self.means.cpu().double()  # Apple's MPS has no float64
+        variance = math.exp(2 * float(self.log_std))
+        points = means
+        for _ in range(_CLIMBS):
+            # mean shift: the fixed-point iteration that climbs a Gaussian mixture of one scale
+            weights = torch.softmax(-torch.cdist(points, means).square() / (2 * variance), dim=-1)
+            points = weights @ means
+        near = torch.cdist(points, points) < _SAME_MODE * math.sqrt(variance)
+        first = near.to(torch.int64).argmax(dim=1)  # the first component at the same mode
+        modes, sizes = torch.unique(first, return_counts=True)
+        modes = modes[torch.argsort(sizes, descending=True, stable=True)]
+        return (first[:, None] == modes[None, :]).double()
+
+
+_CLIMBS = 500
+_SAME_MODE = 0.1  # in scales s
 
 
 def build_prior(config: ModelConfig, generator: torch.Generator) -> Prior:

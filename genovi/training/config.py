@@ -28,7 +28,7 @@ class TrainingConfig:
     epochs: int = 0
     steps: int = 5000
     batch_size: int = 256
-    lr: float = 3e-3
+    lr: float = 5e-3
     sleep_weight: float = 0.1
     holdout: float = 0.1
     patience: int = 200

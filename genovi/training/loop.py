@@ -94,7 +94,7 @@ class _Trainer:
         training, self.held_out_index = split_samples(len(x), config.holdout, seeds)
         data = torch.as_tensor(np.asarray(x, dtype=np.float32))
         scale = torch.as_tensor(x[training].std(axis=0).astype(np.float32)).clamp_min(1e-3)
-        self.model = LatentModel(model_config, scale, seeds.torch("init")).to(self.device)
+        self.model = LatentModel(model_config.for_cohort(len(x)), scale, seeds.torch("init")).to(self.device)
         self.held_out = data[self.held_out_index].to(self.device)
         self.noise = Noise(seeds.torch("noise", str(self.device)))
         self.held_out_seed = seeds.integer("held-out")

@@ -129,7 +129,8 @@ def _randomised(
     for _ in range(_ITERATIONS):
         product, trace = _gram_times(matrix, standardiser, basis)
         basis = np.linalg.qr(product)[0]
-    # Probes orthogonal to the basis see the rest of the spectrum: E ||G w||^2 = trace(G_rest^2) (Hutchinson).
+    # Probes orthogonal to the basis see the rest of the spectrum (Hutchinson): E ||(G - m) w||^2 = sum (lambda - m)^2.
+    # The scatter about the mean m is what the noise floor needs; ||G w||^2 would bury it in the variance of m^2.
     probes = generator.standard_normal((n, _PROBES)).astype(np.float32)
     probes -= basis @ (basis.T @ probes)
     product, trace = _gram_times(matrix, standardiser, np.hstack([basis, probes]))
@@ -138,7 +139,10 @@ def _randomised(
     values, vectors = np.linalg.eigh((small + small.T) / 2)
     order = np.argsort(values)[::-1][:k]
     left = basis.astype(np.float64) @ vectors[:, order]
-    square = float((values**2).sum() + (product[:, width:].astype(np.float64) ** 2).sum() / _PROBES)
+    rest_trace, rest = trace - float(values.sum()), max(n - width, 1)
+    mean = rest_trace / rest
+    scatter = float(((product[:, width:].astype(np.float64) - mean * probes) ** 2).sum()) / _PROBES
+    square = float((values**2).sum()) + scatter + mean * rest_trace
     return np.sqrt(np.maximum(values[order], 0)), left, trace, square
 
 

@@ -33,6 +33,7 @@ _log = logging.getLogger("genovi")
 
 _LEFT, _BOTTOM, _TOP, _EDGE = 38.0, 27.0, 6.0, 6.0  # margins of a panel, points
 _TITLE = 12.0
+_NARROWEST = 240.0  # width that a panel keeps beside its legend
 _GAP = 12.0  # between the axes and the legend
 _MOST_PANELS = 3  # of one embedding
 
@@ -229,29 +230,23 @@ def _panels(embedding: Embedding, populations: np.ndarray, spread: bool, titled:
 
 
 def _figure(panels: list[Panel], palette: Palette, counts: Counter[str], unlabelled: int) -> Figure:
+    """One panel with the legend at its right where there is room; else the legend goes below."""
     blocks = legend_blocks(palette, counts, unlabelled)
     if len(panels) == 1:
-        return _single(panels[0], palette, blocks)
+        ratio = _ratio(panels)
+        for tallest in (380.0, 300.0, 240.0):  # a wide panel is not tall: let the legend take more columns
+            legend = arrange(blocks, tallest)
+            width = PAGE_WIDTH - _LEFT - _EDGE - (legend.width + _GAP if blocks else 0.0)
+            if width >= _NARROWEST and legend.height <= width * ratio + _BOTTOM:
+                return _single(panels[0], palette, legend, width, width * ratio)
     return _grid(panels, palette, blocks)
 
 
-def _single(panel: Panel, palette: Palette, blocks: list[list[Entry]]) -> Figure:
-    """One panel with the legend at its right."""
-    ratio = _ratio([panel])
-    width, figure_width = 0.0, PAGE_WIDTH
-    legend, height = Legend((), ()), 0.0
-    for tallest in (380.0, 300.0, 240.0, 1e9):  # a wide panel is not tall: let the legend take more columns
-        legend = arrange(blocks, tallest)
-        width = PAGE_WIDTH - _LEFT - _EDGE - (legend.width + _GAP if blocks else 0.0)
-        height = width * ratio
-        if legend.height <= height + _BOTTOM:
-            break
-    if width < 240.0:
-        width, height = 240.0, 240.0 * ratio
-        figure_width = _LEFT + width + _EDGE + legend.width + _GAP
-    figure_height = _TOP + _BOTTOM + max(height, legend.height - _BOTTOM)
-    figure = new_figure(figure_width, figure_height)
-    ax = _axes(figure, _LEFT, figure_height - _TOP - height, width, height)
+def _single(panel: Panel, palette: Palette, legend: Legend, width: float, height: float) -> Figure:
+    """One panel of ``width`` x ``height`` points with the legend at its right."""
+    figure_height = _TOP + _BOTTOM + height
+    figure = new_figure(PAGE_WIDTH, figure_height)
+    ax = _axes(figure, _LEFT, _BOTTOM, width, height)
     draw_panel(ax, panel, palette, width, height)
     canvas = _canvas(figure)
     draw_legend(canvas, legend, _LEFT + width + _GAP, figure_height - _TOP)
@@ -259,8 +254,8 @@ def _single(panel: Panel, palette: Palette, blocks: list[list[Entry]]) -> Figure
 
 
 def _grid(panels: list[Panel], palette: Palette, blocks: list[list[Entry]]) -> Figure:
-    """Panels in rows of two (three where there are three) with the legend below."""
-    across = 3 if len(panels) == 3 else 2
+    """Panels in rows of two (where there are one or three, all in one row) with the legend below."""
+    across = len(panels) if len(panels) in (1, 3) else 2
     rows = -(-len(panels) // across)
     width = (PAGE_WIDTH - across * (_LEFT + _EDGE)) / across
     height = width * _ratio(panels)
@@ -284,7 +279,8 @@ def _below(blocks: list[list[Entry]]) -> Legend:
     """A legend as low as the page's width allows."""
     tallest = max((len(block) for block in blocks), default=0)
     legend = Legend((), ())
-    for lines in range(min(tallest, 14), 10_000):  # groups stay whole unless one is very long
+    most = sum(len(block) + 1 for block in blocks)
+    for lines in range(min(tallest, 14), most + 1):  # groups stay whole unless one is very long
         legend = arrange(blocks, lines * LINE)
         if legend.width <= PAGE_WIDTH - _LEFT - _EDGE:
             break

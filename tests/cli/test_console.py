@@ -74,7 +74,8 @@ def test_warnings_of_other_libraries_become_one_line(capsys: pytest.CaptureFixtu
     assert "first second" in stderr
 
 
-def test_handlers_and_level_are_put_back_after_an_error() -> None:
+def test_handlers_and_level_are_put_back_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, logger="genovi")
     before = (list(log.handlers), log.level)
     with pytest.raises(ValueError, match="x"), reporting(Display(), run_log()):
         raise ValueError("x")

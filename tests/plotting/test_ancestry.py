@@ -212,6 +212,8 @@ def test_80_populations_without_groups_and_odd_names() -> None:
     assert len(counts) == 80
     legend = [t for t in texts(figure) if t.endswith("(5)")]
     assert len(legend) == 80
+    (ax,) = panels(figure)
+    assert ax.get_window_extent().height > 0.4 * figure.bbox.height  # the legend does not crowd the panel out
     assert all(text.startswith("$x_") for text in legend)
 
 

@@ -81,10 +81,13 @@ def match_variants(model: VariantTable, data: VariantTable) -> VariantMatch:
     found = np.full(len(model), -1, dtype=np.int64)
     status = np.full(len(model), _ABSENT, dtype=np.int8)
     for i, key in enumerate(zip(model.chrom, model.pos.tolist(), strict=True)):
-        for row in rows_at.get((names[key[0]], key[1]), ()):
-            verdict = _compare(model.ref[i], model.alt[i], data.ref[row], data.alt[row])
-            if status[i] == _ABSENT or verdict < status[i]:
-                status[i], found[i] = verdict, row
+        verdicts = [
+            (_compare(model.ref[i], model.alt[i], data.ref[row], data.alt[row]), row)
+            for row in rows_at.get((names[key[0]], key[1]), ())
+        ]
+        if verdicts:
+            # a record that names both alleles says more than one of the same place that names REF only
+            status[i], found[i] = min(verdicts, key=lambda v: (v[0] == _AMBIGUOUS, data.alt[v[1]] in _NO_ALT, *v))
     found[status == _AMBIGUOUS] = -1
     return VariantMatch(model, found, status)
 

@@ -1,0 +1,213 @@
+"""Matching new variants to a model's: by place and alleles, recoded where swapped, missing where absent."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from helpers import matrix_of, simulate_structure
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genovi.genotypes.matching import STATUSES, align, match_variants
+from genovi.genotypes.matrix import GenotypeMatrix, VariantTable, pack
+
+Record = tuple[str, int, str, str]  # chromosome, position, REF, ALT
+
+MODEL: list[Record] = [("1", 100, "A", "G"), ("1", 200, "A", "T"), ("2", 100, "C", "G"), ("2", 300, "G", "A")]
+
+
+def table(records: list[Record]) -> VariantTable:
+    chrom, pos, ref, alt = zip(*records, strict=True) if records else ((), (), (), ())
+    names = tuple(f"v{i}" for i in range(len(records)))
+    columns = [np.array(column, dtype=object) for column in (chrom, names, ref, alt)]
+    return VariantTable(columns[0], np.array(pos, dtype=np.int64), *columns[1:])
+
+
+def genotypes(records: list[Record], dosages: list[list[int]]) -> GenotypeMatrix:
+    packed = pack(np.array(dosages, dtype=np.int8).reshape(len(records), -1))
+    return GenotypeMatrix(packed, tuple(f"s{i}" for i in range(len(dosages[0]))), table(records))
+
+
+def status_of(model: Record, *data: Record) -> str:
+    return STATUSES[match_variants(table([model]), table(list(data))).status[0]]
+
+
+def aligned(model: list[Record], data: GenotypeMatrix) -> np.ndarray:
+    return align(data, match_variants(table(model), data.variants)).dosages()
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "expected"),
+    [
+        (("1", 100, "A", "G"), ("1", 100, "A", "G"), "matched"),
+        (("1", 100, "A", "G"), ("1", 100, "G", "A"), "swapped"),
+        (("1", 100, "A", "G"), ("1", 101, "A", "G"), "absent"),
+        (("1", 100, "A", "G"), ("11", 100, "A", "G"), "absent"),
+        (("1", 100, "A", "G"), ("1", 100, "A", "C"), "ambiguous"),
+        (("1", 100, "A", "G"), ("1", 100, "T", "C"), "ambiguous"),  # the other strand, or another variant
+        (("1", 100, "A", "G"), ("1", 100, "A", "G,T"), "ambiguous"),
+        (("1", 100, "A", "G"), ("1", 100, "AT", "GT"), "ambiguous"),
+        (("1", 100, "A", "G"), ("1", 100, "A", "<NON_REF>"), "ambiguous"),
+        # A/T and C/G: an exchange cannot be told from the other strand; the same order can be trusted
+        (("1", 100, "A", "T"), ("1", 100, "A", "T"), "matched"),
+        (("1", 100, "A", "T"), ("1", 100, "T", "A"), "ambiguous"),
+        (("1", 100, "C", "G"), ("1", 100, "G", "C"), "ambiguous"),
+        (("1", 100, "G", "C"), ("1", 100, "G", "C"), "matched"),
+        # nobody has another allele: REF says which one all have; "." in VCF, "0" in PLINK 1
+        (("1", 100, "A", "G"), ("1", 100, "A", "."), "matched"),
+        (("1", 100, "A", "G"), ("1", 100, "G", "."), "swapped"),
+        (("1", 100, "A", "G"), ("1", 100, "A", "0"), "matched"),
+        (("1", 100, "A", "G"), ("1", 100, "G", "0"), "swapped"),
+        (("1", 100, "A", "G"), ("1", 100, "T", "."), "ambiguous"),
+        (("1", 100, "A", "T"), ("1", 100, "A", "."), "matched"),
+        (("1", 100, "A", "T"), ("1", 100, "T", "."), "ambiguous"),
+    ],
+)
+def test_alleles_decide(model: Record, data: Record, expected: str) -> None:
+    assert status_of(model, data) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "data"), [("1", "chr1"), ("chr1", "1"), ("chr1", "chr1"), ("X", "chrX"), ("22", "Chr22"), ("X", "23")]
+)
+def test_prefixes_of_chromosomes_make_no_difference(model: str, data: str) -> None:
+    assert status_of((model, 100, "A", "G"), (data, 100, "A", "G")) == "matched"
+
+
+def test_contigs_that_are_not_human_match_by_their_own_name() -> None:
+    assert status_of(("scaffold_7", 5, "A", "G"), ("scaffold_7", 5, "A", "G")) == "matched"
+    assert status_of(("scaffold_7", 5, "A", "G"), ("scaffold_8", 5, "A", "G")) == "absent"
+
+
+def test_dosages_follow_the_counted_allele() -> None:
+    data = genotypes(
+        [("2", 300, "A", "G"), ("chr1", 100, "A", "G"), ("1", 200, "T", "A")],
+        [[0, 1, 2, -1, 2], [0, 1, 2, -1, 0], [0, 0, 0, 0, 0]],
+    )
+    got = aligned(MODEL, data)
+    np.testing.assert_array_equal(got[0], [0, 1, 2, -1, 0])  # matched
+    np.testing.assert_array_equal(got[1], [-1] * 5)  # ambiguous
+    np.testing.assert_array_equal(got[2], [-1] * 5)  # absent: missing, never homozygous for the reference
+    np.testing.assert_array_equal(got[3], [2, 1, 0, -1, 0])  # swapped: 2 - dosage
+
+
+def test_invariant_sites_are_homozygous_for_the_allele_they_name() -> None:
+    data = genotypes([("1", 100, "A", "."), ("2", 300, "A", "0")], [[0, 0, -1], [0, -1, 0]])
+    got = aligned(MODEL, data)
+    np.testing.assert_array_equal(got[0], [0, 0, -1])  # all have the model's REF
+    np.testing.assert_array_equal(got[3], [2, -1, 2])  # all have its counted allele
+
+
+RIVALS = {
+    "matched": ("1", 100, "A", "G"),
+    "invariant": ("1", 100, "A", "."),
+    "swapped": ("1", 100, "G", "A"),
+    "other": ("1", 100, "A", "C"),
+    "several": ("1", 100, "A", "G,T"),
+}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["invariant", "other", "several", "matched"])))
+def test_the_best_record_of_a_position_counts_in_any_order(order: tuple[str, ...]) -> None:
+    data = genotypes([RIVALS[name] for name in order], [[2, 1, 0] if name == "matched" else [0] * 3 for name in order])
+    found = match_variants(table(MODEL[:1]), data.variants)
+    assert found.row[0] == order.index("matched")
+    np.testing.assert_array_equal(align(data, found).dosages()[0], [2, 1, 0])
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["swapped", "invariant", "other"])))
+def test_a_record_with_both_alleles_beats_an_invariant_one(order: tuple[str, ...]) -> None:
+    data = genotypes([RIVALS[name] for name in order], [[2, 1, 0] if name == "swapped" else [0] * 3 for name in order])
+    np.testing.assert_array_equal(aligned(MODEL[:1], data)[0], [0, 1, 2])
+
+
+def test_every_model_variant_has_one_verdict_and_they_add_up() -> None:
+    data = table([("1", 100, "A", "G"), ("1", 200, "T", "A"), ("2", 300, "A", "G"), ("9", 9, "A", "G")])
+    found = match_variants(table(MODEL), data)
+    assert found.counts() == {"matched": 1, "swapped": 1, "absent": 1, "ambiguous": 1}
+    assert found.usable == 0.5
+    np.testing.assert_array_equal(found.row, [0, -1, -1, 2])
+    assert "50.0 % of the model's 4 variants" in found.describe()
+    written = found.table()
+    assert list(written.columns) == ["CHROM", "POS", "ID", "REF", "ALT", "STATUS"]
+    assert list(written["STATUS"]) == ["matched", "ambiguous", "absent", "swapped"]
+    assert list(written["POS"]) == [100, 200, 100, 300]
+
+
+def test_the_models_own_duplicates_are_told_apart_by_alleles() -> None:
+    model = [("1", 100, "A", "G"), ("1", 100, "A", "C")]
+    data = genotypes([("1", 100, "A", "C"), ("1", 100, "A", "G")], [[1, 2], [0, 1]])
+    np.testing.assert_array_equal(aligned(model, data), [[0, 1], [1, 2]])
+
+
+@pytest.mark.parametrize("data", [[], [("5", 1, "A", "G")]])
+def test_nothing_in_common_is_all_absent(data: list[Record]) -> None:
+    found = match_variants(table(MODEL), table(data))
+    assert found.usable == 0
+    assert found.counts()["absent"] == 4
+
+
+@pytest.mark.parametrize("n_samples", range(1, 10))
+def test_padding_bits_are_zero(n_samples: int) -> None:
+    rng = np.random.default_rng(n_samples)
+    data = genotypes(
+        [("1", 100, "A", "G"), ("1", 200, "T", "A"), ("2", 300, "A", "G")],
+        rng.integers(-1, 3, size=(3, n_samples)).tolist(),
+    )
+    mapped = data.packed.copy()
+    if n_samples % 4:
+        mapped[:, -1] |= np.uint8(0xFF & (0xFF << (2 * (n_samples % 4))))  # files may hold anything there
+    dirty = GenotypeMatrix(mapped, data.samples, data.variants)
+    got = align(dirty, match_variants(table(MODEL), dirty.variants))
+    np.testing.assert_array_equal(got.packed, pack(got.dosages()))
+    np.testing.assert_array_equal(got.dosages(), aligned(MODEL, data))
+
+
+def test_the_input_is_not_changed() -> None:
+    data = genotypes([("1", 100, "G", "A")], [[0, 1, 2]])
+    before = data.packed.copy()
+    aligned(MODEL, data)
+    np.testing.assert_array_equal(data.packed, before)
+
+
+def swapped(matrix: GenotypeMatrix, which: np.ndarray) -> GenotypeMatrix:
+    """``matrix`` with REF and ALT exchanged at ``which``, and dosages with them."""
+    v = matrix.variants
+    dosages = matrix.dosages().copy()
+    dosages[which] = np.where(dosages[which] < 0, -1, 2 - dosages[which])
+    ref, alt = np.where(which, v.alt, v.ref), np.where(which, v.ref, v.alt)
+    return GenotypeMatrix(pack(dosages), matrix.samples, VariantTable(v.chrom, v.pos, v.id, ref, alt))
+
+
+@given(st.integers(1, 13), st.integers(1, 40), st.integers(0, 2**31), st.booleans())
+def test_a_permuted_swapped_prefixed_copy_is_the_same(n_samples: int, n_variants: int, seed: int, sparse: bool) -> None:
+    rng = np.random.default_rng(seed)
+    original = matrix_of(rng.integers(-1, 3, size=(n_variants, n_samples)).astype(np.int8), seed=seed)
+    v = original.variants
+    strand = {("A", "T"), ("T", "A"), ("C", "G"), ("G", "C")}
+    palindromic = np.array([pair in strand for pair in zip(v.ref, v.alt, strict=True)])
+    copy = swapped(original, (rng.random(n_variants) < 0.5) & ~palindromic)
+    kept = rng.permutation(n_variants)[: n_variants // 2 if sparse else n_variants]
+    copy = copy.take_variants(kept)
+    chrom = np.array([f"chr{c}" if rng.random() < 0.5 else c for c in copy.variants.chrom], dtype=object)
+    table = VariantTable(chrom, copy.variants.pos, copy.variants.id, copy.variants.ref, copy.variants.alt)
+    copy = GenotypeMatrix(copy.packed, copy.samples, table)
+    found = match_variants(v, copy.variants)
+    expected = np.full((n_variants, n_samples), -1)
+    expected[kept] = original.dosages()[kept]
+    np.testing.assert_array_equal(align(copy, found).dosages(), expected)
+    assert found.counts()["absent"] == n_variants - len(kept)
+    assert found.counts()["ambiguous"] == 0
+
+
+def test_swapping_palindromic_sites_loses_just_them() -> None:
+    original, _ = simulate_structure(1, 2, 5, 200, 0.1)
+    v = original.variants
+    strand = {("A", "T"), ("T", "A"), ("C", "G"), ("G", "C")}
+    palindromic = np.array([pair in strand for pair in zip(v.ref, v.alt, strict=True)])
+    assert 0.2 < palindromic.mean() < 0.5
+    got = align(copy := swapped(original, palindromic), match_variants(v, copy.variants)).dosages()
+    assert (got[palindromic] == -1).all()
+    np.testing.assert_array_equal(got[~palindromic], original.dosages()[~palindromic])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from genovi.model.schedule import NoiseSchedule
 
 DENOISER_WIDTH = 64
-_LOG_STD_RANGE = (-7.0, 2.0)
+LOG_STD_RANGE = (-7.0, 2.0)
 
 
 def perceptron(sizes: Sequence[int]) -> nn.Sequential:
@@ -33,42 +34,63 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
 
 
 class Encoder(nn.Module):
-    """x -> mean and log standard deviation of q(y_T | x), and a context for the reverse chain.
+    """x -> parameters of the posterior, in parts.
 
     Args:
         data_dim: k, number of principal components.
-        latent_dim: d.
         hidden: Width.
-        context: Size of the context; 0 for none.
+        parts: Sizes of the outputs.
+        start: Constant that each part begins with; a part with a start begins nearly independent of x, None is left
+            as drawn.
     """
 
-    def __init__(self, data_dim: int, latent_dim: int, hidden: int, context: int) -> None:
+    def __init__(self, data_dim: int, hidden: int, parts: Sequence[int], start: Sequence[float | None]) -> None:
         super().__init__()
-        self.latent_dim = latent_dim
-        self.context = context
-        self.body = perceptron([data_dim, hidden, hidden, 2 * latent_dim + context])
+        self.parts = list(parts)
+        self.begin = list(start)
+        self.body = perceptron([data_dim, hidden, hidden, sum(parts)])
 
     def start(self) -> None:
-        """Begin with a narrow posterior (standard deviation exp(-2)), the same for every x."""
+        """Set the starts; call after ``initialise``."""
         head = self.body[-1]
         assert isinstance(head, nn.Linear)
-        d = self.latent_dim
+        at = 0
         with torch.no_grad():
-            head.weight[d : 2 * d] *= 0.1
-            head.bias[d : 2 * d] = -2.0
+            for size, begin in zip(self.parts, self.begin, strict=True):
+                if begin is not None:
+                    head.weight[at : at + size] *= 0.1
+                    head.bias[at : at + size] = begin
+                at += size
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        d = self.latent_dim
-        mean, log_std, context = self.body(x).split([d, d, self.context], dim=-1)
-        return mean, log_std.clamp(*_LOG_STD_RANGE), context
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return self.body(x).split(self.parts, dim=-1)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the encoder tells the reverse chain about x, computed once for all steps.
+
+    Attributes:
+        z: First guess of z, shape (batch, d).
+        log_std: Logarithm of the standard deviation of the last kernel, q(z | y_1, x), shape (batch, d).
+        scale: Factor of the denoiser's first layer, shape (batch, width).
+        shift: Its offset, shape (batch, width).
+    """
+
+    z: Tensor
+    log_std: Tensor
+    scale: Tensor
+    shift: Tensor
 
 
 class Denoiser(nn.Module):
-    """Mean and log standard deviation of q(y_{t-1} | y_t, x).
+    """Reverse kernels q(y_{t-1} | y_t, x), t = 1..T.
 
-    Predicts z (not the noise: two-dimensional priors are nearly discrete), then takes the mean of
-    r(y_{t-1} | y_t, z); the standard deviation is that of r(y_{t-1} | y_t, z) times a learned factor. The context of
-    x modulates the first layer (FiLM); each step t has its own offset.
+    The mean is that of r(y_{t-1} | y_t, z) at z = guess(x) + correction(y_t, x, t); the standard deviation is that of
+    the same kernel times a learned factor, and for t = 1 the encoder's own times a learned factor. The network sees
+    what y_t adds to the guess, (y_t - sqrt(a_t) guess) / sqrt(1 - a_t), modulated by x (FiLM) and by the step.
+    It starts near zero, where q(z|x) is the Gaussian posterior N(guess, std^2) and the chain costs nearly nothing: DDVI
+    begins as the plain VAE and departs from it where that raises the bound.
 
     Args:
         latent_dim: d.
@@ -78,53 +100,51 @@ class Denoiser(nn.Module):
 
     def __init__(self, latent_dim: int, context: int, schedule: NoiseSchedule) -> None:
         super().__init__()
-        self.latent_dim = latent_dim
         self.inner = nn.Linear(latent_dim, DENOISER_WIDTH)
         self.modulation = nn.Linear(context, 2 * DENOISER_WIDTH)
         self.middle = nn.Linear(DENOISER_WIDTH, DENOISER_WIDTH)
         self.outer = nn.Linear(DENOISER_WIDTH, 2 * latent_dim)
         self.step_offset = nn.Parameter(torch.zeros(schedule.steps, DENOISER_WIDTH))
-        for name in ("signal", "mean_z", "mean_y", "posterior_log_std"):
-            self.register_buffer(name, torch.tensor(getattr(schedule, name)), persistent=False)
+        for name in ("signal", "spread", "mean_z", "mean_y", "posterior_log_std"):
+            constants = torch.tensor(getattr(schedule, name))[:, None, None]
+            self.register_buffer(name, constants, persistent=False)
         self.signal: Tensor
+        self.spread: Tensor
         self.mean_z: Tensor
         self.mean_y: Tensor
         self.posterior_log_std: Tensor
 
     def start(self, generator: torch.Generator) -> None:
-        """Begin close to the chain that ignores x, with narrow steps (a factor exp(-1.5)); tell the steps apart."""
+        """Begin with small corrections; tell the steps apart."""
         with torch.no_grad():
             self.step_offset.copy_(0.1 * torch.randn(self.step_offset.shape, generator=generator))
             self.outer.weight *= 0.1
             self.outer.bias.zero_()
-            self.outer.bias[self.latent_dim :] = -1.5
 
-    def modulate(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and shift of the first layer, once for all steps, each of shape (..., width)."""
+    def prepare(self, z: Tensor, log_std: Tensor, context: Tensor) -> Guess:
+        """Collect what all steps need of x."""
         scale, shift = self.modulation(nn.functional.silu(context)).chunk(2, dim=-1)
-        return 1 + scale, shift
+        return Guess(z, log_std, 1 + scale, shift)
 
-    def forward(self, y: Tensor, step: int | slice, modulation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, y: Tensor, step: int | slice, guess: Guess) -> tuple[Tensor, Tensor]:
         """One step, or all at once.
 
         Args:
-            y: y_t, shape (batch, d), or for ``step`` a slice (T, batch, d).
+            y: y_t, shape (..., batch, d), or for ``step`` a slice (T, batch, d).
             step: t - 1, or ``slice(None)`` for steps 1..T along the first axis of ``y``.
-            modulation: From ``modulate``.
+            guess: From ``prepare``.
 
         Returns:
             Mean and log standard deviation of y_{t-1}, shapes as ``y``.
         """
-        scale, shift = modulation
-
-        def constant(values: Tensor) -> Tensor:
-            return values[step] if isinstance(step, int) else values[step, None, None]
-
+        news = (y - self.signal[step] * guess.z) / self.spread[step]
         offset = self.step_offset[step] if isinstance(step, int) else self.step_offset[step, None]
-        hidden = nn.functional.silu(torch.addcmul(shift + offset, self.inner(y), scale))
-        out = self.outer(nn.functional.silu(self.middle(hidden)))
-        shape, spread = out.chunk(2, dim=-1)
-        mean_z = constant(self.mean_z)
-        # z = signal * y + shape, so the factor of y collects both ways that y enters
-        mean = mean_z * shape + (constant(self.mean_y) + mean_z * constant(self.signal)) * y
-        return mean, (constant(self.posterior_log_std) + spread).clamp(*_LOG_STD_RANGE)
+        hidden = nn.functional.silu(torch.addcmul(guess.shift + offset, self.inner(news), guess.scale))
+        correction, factor = self.outer(nn.functional.silu(self.middle(hidden))).chunk(2, dim=-1)
+        mean = self.mean_z[step] * (guess.z + correction) + self.mean_y[step] * y
+        if isinstance(step, int):
+            log_std = guess.log_std if step == 0 else self.posterior_log_std[step]
+        else:
+            rest = self.posterior_log_std[1:].expand(-1, *guess.log_std.shape)
+            log_std = torch.cat([guess.log_std[None], rest])
+        return mean, (log_std + factor).clamp(*LOG_STD_RANGE)

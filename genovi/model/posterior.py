@@ -10,6 +10,7 @@ Source: Piriyakulkij, Wang, Kuleshov (AAAI 2025), section 3.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -18,8 +19,10 @@ from torch import Tensor, nn
 
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise, normal_log_density
-from genovi.model.networks import Denoiser, Encoder, initialise
+from genovi.model.networks import LOG_STD_RANGE, Denoiser, Encoder, Guess, initialise
 from genovi.model.schedule import NoiseSchedule
+
+START_LOG_STD = -2.0  # posteriors begin narrow, so that the decoder sees where samples are
 
 
 @dataclass(frozen=True)
@@ -63,17 +66,22 @@ class GaussianPosterior(Posterior):
 
     def __init__(self, data_dim: int, config: ModelConfig, generator: torch.Generator) -> None:
         super().__init__()
-        self.encoder = Encoder(data_dim, config.latent_dim, config.hidden, context=0)
+        d = config.latent_dim
+        self.encoder = Encoder(data_dim, config.hidden, (d, d), (None, START_LOG_STD))
         initialise(self, generator)
         self.encoder.start()
 
+    def _parameters_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = self.encoder(x)
+        return mean, log_std.clamp(*LOG_STD_RANGE)
+
     def draw(self, x: Tensor, noise: Noise, draws: int | None = None) -> Path:
-        mean, log_std, _ = self.encoder(x)
+        mean, log_std = self._parameters_of(x)
         z = noise.draw(_repeat(mean, draws), log_std)
         return Path(z, torch.zeros_like(z[..., 0]), -normal_log_density(z, mean, log_std))
 
     def sleep_loss(self, x: Tensor, z: Tensor, noise: Noise) -> Tensor:
-        mean, log_std, _ = self.encoder(x)
+        mean, log_std = self._parameters_of(x)
         return -normal_log_density(z, mean, log_std)
 
 
@@ -90,21 +98,30 @@ class DiffusionPosterior(Posterior):
 
     def __init__(self, data_dim: int, config: ModelConfig, generator: torch.Generator) -> None:
         super().__init__()
+        d = config.latent_dim
         self.schedule = NoiseSchedule.cosine(config.steps)
-        self.encoder = Encoder(data_dim, config.latent_dim, config.hidden, self.CONTEXT)
-        self.denoiser = Denoiser(config.latent_dim, self.CONTEXT, self.schedule)
+        self.encoder = Encoder(
+            data_dim, config.hidden, (d, d, d, d, self.CONTEXT), (None, START_LOG_STD, 0.0, 0.0, None)
+        )
+        self.denoiser = Denoiser(d, self.CONTEXT, self.schedule)
         initialise(self, generator)
         self.encoder.start()
         self.denoiser.start(generator)
 
+    def _first(self, x: Tensor) -> tuple[Guess, Tensor, Tensor]:
+        """The guess of z, and mean and log standard deviation of q(y_T | x), which starts as r(y_T | z = guess)."""
+        z, log_std, shift, factor, context = self.encoder(x)
+        guess = self.denoiser.prepare(z, log_std.clamp(*LOG_STD_RANGE), context)
+        top_log_std = (math.log(self.schedule.spread[-1]) + factor).clamp(*LOG_STD_RANGE)
+        return guess, self.schedule.signal[-1] * z + shift, top_log_std
+
     def draw(self, x: Tensor, noise: Noise, draws: int | None = None) -> Path:
-        mean, log_std, context = self.encoder(x)
-        modulation = self.denoiser.modulate(context)
+        guess, mean, log_std = self._first(x)
         y = noise.draw(_repeat(mean, draws), log_std)
         entropy = -normal_log_density(y, mean, log_std)
         chain = torch.zeros_like(entropy)
         for t in reversed(range(self.schedule.steps)):
-            step_mean, step_log_std = self.denoiser(y, t, modulation)
+            step_mean, step_log_std = self.denoiser(y, t, guess)
             earlier = noise.draw(step_mean, step_log_std)
             chain = chain + self._noising(y, earlier, t) - normal_log_density(earlier, step_mean, step_log_std)
             y = earlier
@@ -120,8 +137,8 @@ class DiffusionPosterior(Posterior):
         for keep, log_std in zip(self.schedule.keep, self.schedule.log_std, strict=True):
             path.append(noise.draw(keep * path[-1], z.new_tensor(log_std)))
         y = torch.stack(path)
-        mean, log_std_top, context = self.encoder(x)
-        step_mean, step_log_std = self.denoiser(y[1:], slice(None), self.denoiser.modulate(context))
+        guess, mean, log_std_top = self._first(x)
+        step_mean, step_log_std = self.denoiser(y[1:], slice(None), guess)
         reverse = normal_log_density(y[:-1], step_mean, step_log_std).sum(0)
         return -normal_log_density(y[-1], mean, log_std_top) - reverse
 

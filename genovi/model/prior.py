@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from genovi.errors import ConfigError
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise, normal_log_density
 
@@ -109,7 +110,13 @@ _SAME_MODE = 0.1  # in scales s
 
 
 def build_prior(config: ModelConfig, generator: torch.Generator) -> Prior:
-    """The prior that ``config`` names."""
+    """The prior that ``config`` names.
+
+    Raises:
+        ConfigError: the number of components was left to the cohort (``ModelConfig.for_cohort``).
+    """
+    if config.prior == "mixture" and config.components < 1:
+        raise ConfigError("the mixture prior needs a number of components", fix="use ModelConfig.for_cohort")
     if config.prior == "normal":
         return StandardNormal(config.latent_dim)
     return GaussianMixture(config.latent_dim, config.components, generator)

@@ -26,14 +26,16 @@ class NoiseSchedule:
         keep: sqrt(1 - b_t).
         log_std: log sqrt(b_t).
         signal: sqrt(a_t).
+        spread: sqrt(1 - a_t).
         mean_z: Factor of z in the mean of r(y_{t-1} | y_t, z).
         mean_y: Factor of y_t in that mean.
-        posterior_log_std: Logarithm of its standard deviation; at t = 1, where it is zero, that of t = 2 or ``FLOOR``.
+        posterior_log_std: Logarithm of its standard deviation; -inf at t = 1, where y_0 = z is known.
     """
 
     keep: tuple[float, ...]
     log_std: tuple[float, ...]
     signal: tuple[float, ...]
+    spread: tuple[float, ...]
     mean_z: tuple[float, ...]
     mean_y: tuple[float, ...]
     posterior_log_std: tuple[float, ...]
@@ -48,16 +50,12 @@ class NoiseSchedule:
         a = [math.cos(END * math.pi / 2 * t / steps) ** 2 for t in range(steps + 1)]
         b = [1 - a[t] / a[t - 1] for t in range(1, steps + 1)]
         variance = [b[t - 1] * (1 - a[t - 1]) / (1 - a[t]) for t in range(1, steps + 1)]
-        # the last step has no noise of its own in r given z; q needs some, and learns how much from this start
-        variance[0] = min(variance[1:], default=FLOOR) if steps > 1 else FLOOR
         return NoiseSchedule(
             keep=tuple(math.sqrt(1 - x) for x in b),
             log_std=tuple(0.5 * math.log(x) for x in b),
             signal=tuple(math.sqrt(x) for x in a[1:]),
+            spread=tuple(math.sqrt(1 - x) for x in a[1:]),
             mean_z=tuple(math.sqrt(a[t - 1]) * b[t - 1] / (1 - a[t]) for t in range(1, steps + 1)),
             mean_y=tuple(math.sqrt(1 - b[t - 1]) * (1 - a[t - 1]) / (1 - a[t]) for t in range(1, steps + 1)),
-            posterior_log_std=tuple(0.5 * math.log(max(x, FLOOR)) for x in variance),
+            posterior_log_std=tuple(0.5 * math.log(x) if x > 0 else -math.inf for x in variance),
         )
-
-
-FLOOR = 1e-2  # variance

@@ -1,0 +1,105 @@
+"""The path log-weight against the exact evidence of quadrature: a bound, and an unbiased estimate in exp."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from toys import build_model, data_from, mixture_of, numpy, train
+
+from genovi.model.config import POSTERIORS, PRIORS
+from genovi.model.quadrature import integrate
+from genovi.model.vae import BoundTerms, ImportanceSample, LatentModel
+
+DRAWS = 2**14
+TRAINING_STEPS = 150
+CASES = [
+    pytest.param(*case, id="-".join(map(str, case)))
+    for case in itertools.product(POSTERIORS, PRIORS, (1, 2), ("untrained", "trained"))
+]
+each_case = pytest.mark.parametrize(("posterior", "prior", "d", "state"), CASES)
+
+
+@cache
+def weighed(posterior: str, prior: str, d: int, state: str, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """Log-weights, shape (DRAWS, n), and exact log p(x), shape (n,), of one small model and 6 samples."""
+    model = build_model(posterior, prior, d=d, k=3, steps=3, components=3, hidden=16, seed=21, device=device)
+    x = data_from(model, 64, 1)
+    if state == "trained":
+        train(model, x, TRAINING_STEPS, seed=2)
+    return numpy(model.importance_sample(x[:6], DRAWS, 3).log_weight), exact(model, x[:6])
+
+
+def exact(model: LatentModel, x: torch.Tensor) -> np.ndarray:
+    d = model.config.latent_dim
+    lower, upper = (torch.as_tensor(corner) for corner in mixture_of(model.prior, d).box(7))
+    return numpy(integrate(model, x, lower, upper, 300 if d == 2 else 4000).log_evidence)
+
+
+def bounds(log_weight: np.ndarray, k: int) -> np.ndarray:
+    """IWAE-k of each group of k draws, shape (DRAWS / k, n)."""
+    groups = torch.as_tensor(log_weight).reshape(-1, k, log_weight.shape[1]).transpose(0, 1)
+    sample = ImportanceSample(z=torch.empty(k, 0), log_weight=groups.reshape(k, -1))
+    return numpy(sample.iwae).reshape(-1, log_weight.shape[1])
+
+
+@each_case
+@pytest.mark.parametrize("k", [1, 8])
+def test_the_bound_never_exceeds_the_evidence(
+    posterior: str, prior: str, d: int, state: str, k: int, device: str
+) -> None:
+    log_weight, evidence = weighed(posterior, prior, d, state, device)
+    values = bounds(log_weight, k)
+    error = values.std(axis=0) / np.sqrt(len(values))
+    assert (values.mean(axis=0) <= evidence + 4 * error).all()
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize("d", [1, 2])
+def test_weights_estimate_the_evidence_without_bias(posterior: str, prior: str, d: int, device: str) -> None:
+    """E_q[exp w] = p(x): two-sided, so a density that is not of what was drawn shows whichever way it errs."""
+    log_weight, evidence = weighed(posterior, prior, d, "trained", device)
+    ratio = np.exp(log_weight - evidence)
+    error = ratio.std(axis=0) / np.sqrt(DRAWS)
+    assert error.max() < 0.05  # else the check below could not fail
+    assert (np.abs(ratio.mean(axis=0) - 1) < 4 * error).all()
+
+
+@each_case
+def test_more_draws_tighten_the_bound(posterior: str, prior: str, d: int, state: str, device: str) -> None:
+    log_weight, evidence = weighed(posterior, prior, d, state, device)
+    means = [bounds(log_weight, k).mean(axis=0) for k in (1, 4, 16, 64, 256)]
+    for fewer, more in itertools.pairwise(means):
+        assert (more > fewer).all()
+    assert ((evidence - means[-1]) < 0.3 * (evidence - means[0])).all()
+
+
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_training_closes_the_gap(posterior: str, device: str) -> None:
+    gaps = []
+    for state in ("untrained", "trained"):
+        log_weight, evidence = weighed(posterior, "mixture", 2, state, device)
+        gaps.append((evidence - log_weight.mean(axis=0)).mean())
+    assert gaps[1] < 0.5 * gaps[0]
+
+
+def test_the_terms_add_up_and_beta_leaves_the_reconstruction_alone() -> None:
+    terms = BoundTerms(*(torch.tensor([value]) for value in (1.0, 10.0, 100.0, 1000.0)))
+    assert terms.log_weight.item() == 1111
+    assert terms.tempered(0.5).item() == 1 + 555
+
+
+def test_importance_sample_read_outs() -> None:
+    log_weight = torch.log(torch.tensor([[1.0, 8.0], [1.0, 1e-9], [4.0, 1e-9], [2.0, 1e-9]], dtype=torch.float64))
+    sample = ImportanceSample(z=torch.empty(4, 2, 2), log_weight=log_weight)
+    np.testing.assert_allclose(numpy(sample.iwae), np.log([2, 2]), rtol=1e-6)
+    np.testing.assert_allclose(numpy(sample.elbo), numpy(log_weight).mean(axis=0))
+    np.testing.assert_allclose(numpy(sample.weights[:, 0]), [0.125, 0.125, 0.5, 0.25])
+    np.testing.assert_allclose(numpy(sample.effective_size), [1 / (2 / 64 + 1 / 4 + 1 / 16), 1], rtol=1e-6)
+    equal = ImportanceSample(z=torch.empty(7, 3, 2), log_weight=torch.full((7, 3), -1234.5))
+    np.testing.assert_allclose(numpy(equal.effective_size), 7, rtol=1e-6)
+    np.testing.assert_allclose(numpy(equal.iwae), -1234.5)

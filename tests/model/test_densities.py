@@ -1,0 +1,51 @@
+"""Normal log-densities and the noise that draws are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import reference
+import torch
+from scipy.stats import kstest
+from toys import numpy, stream
+
+from genovi.model.densities import Noise, normal_log_density
+
+
+def test_normal_log_density_is_that_of_scipy_and_sums_the_last_axis() -> None:
+    generator = stream(1)
+    value, mean = (torch.randn(3, 5, 2, generator=generator, dtype=torch.float64) for _ in range(2))
+    log_std = torch.randn(5, 2, generator=generator, dtype=torch.float64)
+    expected = reference.normal_log_density(numpy(value), numpy(mean), np.exp(numpy(log_std)))
+    np.testing.assert_allclose(numpy(normal_log_density(value, mean, log_std)), expected, rtol=1e-12)
+
+
+def test_log_std_is_of_the_deviation_not_of_the_variance() -> None:
+    density = torch.exp(normal_log_density(torch.zeros(1), torch.zeros(1), torch.tensor([np.log(10.0)])))
+    np.testing.assert_allclose(numpy(density), 1 / (10 * np.sqrt(2 * np.pi)), rtol=1e-6)
+
+
+def test_a_draw_has_the_mean_and_the_deviation_asked_for() -> None:
+    mean = torch.full((20_000, 2), 3.0, dtype=torch.float64)
+    log_std = torch.tensor([np.log(0.5), np.log(2.0)])
+    drawn = numpy(Noise(stream(2)).draw(mean, log_std))
+    for axis, std in enumerate((0.5, 2.0)):
+        assert kstest(drawn[:, axis], "norm", args=(3.0, std)).pvalue > 1e-3
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.03
+
+
+def test_gradients_pass_through_a_draw() -> None:
+    mean = torch.zeros(4, 2, requires_grad=True)
+    log_std = torch.zeros(4, 2, requires_grad=True)
+    Noise(stream(3)).draw(mean, log_std).sum().backward()
+    assert torch.equal(mean.grad, torch.ones(4, 2))
+    assert (log_std.grad != 0).all()
+
+
+def test_shared_noise_is_the_same_for_all_samples_but_not_for_draws_or_axes() -> None:
+    noise = numpy(Noise(stream(4), shared=True).like(torch.empty(6, 5, 2)))
+    assert (noise == noise[:, :1]).all()
+    assert len(np.unique(noise[:, 0])) == 12
+
+
+def test_noise_of_its_own_differs_between_samples() -> None:
+    assert len(np.unique(numpy(Noise(stream(4)).like(torch.empty(6, 5, 2))))) == 60

@@ -1,0 +1,128 @@
+"""The whole model: gradients, saving, and importance samples that depend on their own row only."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from toys import build_model, data_from, noise_for, numpy
+
+from genovi.model import vae
+from genovi.model.config import POSTERIORS, PRIORS, ModelConfig
+
+each_posterior = pytest.mark.parametrize("posterior", POSTERIORS)
+each_prior = pytest.mark.parametrize("prior", PRIORS)
+
+
+@each_posterior
+@each_prior
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_gradients_of_the_bound_reach_every_parameter(posterior: str, prior: str, d: int, device: str) -> None:
+    model = build_model(posterior, prior, d=d, device=device)
+    terms, z = model.terms(data_from(model, 64, 1), noise_for(model, 2))
+    assert z.shape == (64, d)
+    (-terms.log_weight.mean() + model.sleep_loss(64, noise_for(model, 3))).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and (parameter.grad != 0).all(), name
+
+
+@each_posterior
+@each_prior
+def test_gradients_are_those_of_finite_differences(posterior: str, prior: str, device: str) -> None:
+    model = build_model(posterior, prior, steps=2, device=device)
+    x = data_from(model, 8, 1)
+
+    def loss() -> torch.Tensor:
+        return -model.terms(x, noise_for(model, 2))[0].log_weight.mean()
+
+    loss().backward()
+    rng = np.random.default_rng(3)
+    for name, parameter in model.named_parameters():
+        flat, gradient = parameter.detach().view(-1), parameter.grad.view(-1)
+        i = int(rng.integers(len(flat)))
+        kept, step = flat[i].item(), 1e-5
+        values = []
+        for sign in (1, -1):
+            flat[i] = kept + sign * step
+            values.append(loss().item())
+        flat[i] = kept
+        slope = (values[0] - values[1]) / (2 * step)
+        assert gradient[i].item() == pytest.approx(slope, rel=1e-4, abs=1e-7), name
+
+
+@each_posterior
+@each_prior
+def test_weights_carry_the_whole_model(posterior: str, prior: str, device: str) -> None:
+    model = build_model(posterior, prior, seed=1, device=device)
+    other = build_model(posterior, prior, seed=2, device=device)
+    x = data_from(model, 9, 1)
+    expected = numpy(model.importance_sample(x, 5, 3).log_weight)
+    assert not np.allclose(numpy(other.importance_sample(x, 5, 3).log_weight), expected)
+    with torch.no_grad():
+        other.likelihood.scale.mul_(3)
+    other.load_state_dict(copy.deepcopy(model.state_dict()))
+    np.testing.assert_array_equal(numpy(other.importance_sample(x, 5, 3).log_weight), expected)
+
+
+def test_initial_weights_come_from_the_generator_alone() -> None:
+    config = ModelConfig(latent_dim=2, steps=2, components=4, hidden=8)
+    states = []
+    for ambient, seed in ((10, 1), (20, 1), (10, 2)):
+        with torch.random.fork_rng():
+            torch.manual_seed(ambient)
+            model = vae.LatentModel(config, torch.ones(3), torch.Generator().manual_seed(seed))
+        states.append(torch.cat([tensor.ravel() for tensor in model.state_dict().values()]))
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+@each_posterior
+def test_an_importance_sample_depends_on_the_seed_and_on_its_row_alone(posterior: str, device: str) -> None:
+    model = build_model(posterior, device=device)
+    x = data_from(model, 7, 1)
+    order = torch.tensor([5, 1, 3])
+    whole, some = model.importance_sample(x, 6, 1), model.importance_sample(x[order], 6, 1)
+    assert whole.z.shape == (6, 7, 2) and whole.log_weight.shape == (6, 7)
+    np.testing.assert_allclose(numpy(some.z), numpy(whole.z[:, order]), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(numpy(some.log_weight), numpy(whole.log_weight[:, order]), rtol=1e-12)
+    assert not np.allclose(numpy(model.importance_sample(x, 6, 2).z), numpy(whole.z))
+
+
+@each_posterior
+def test_rows_worked_off_in_portions_are_the_same(
+    posterior: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_model(posterior, device=device)
+    x = data_from(model, 7, 1)
+    whole = model.importance_sample(x, 6, 1)
+    monkeypatch.setattr(vae, "_ROWS_AT_ONCE", 12)
+    portions = model.importance_sample(x, 6, 1)
+    np.testing.assert_allclose(numpy(portions.z), numpy(whole.z), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(numpy(portions.log_weight), numpy(whole.log_weight), rtol=1e-12)
+
+
+@each_posterior
+@each_prior
+def test_global_generators_are_untouched(posterior: str, prior: str) -> None:
+    model = build_model(posterior, prior)
+    x = data_from(model, 5, 1)
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    model.importance_sample(x, 4, 1)
+    model.sleep_loss(5, noise_for(model, 2))
+    model.terms(x, noise_for(model, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (np.random.get_state()[1] == numpy_before).all()
+
+
+@each_posterior
+def test_the_posterior_sees_columns_of_unit_scale(posterior: str, device: str) -> None:
+    """Columns of different scales, divided by them: a common factor of data and scale changes no draw."""
+    model = build_model(posterior, device=device)
+    x = data_from(model, 5, 1)
+    before = model.importance_sample(x, 4, 1).z
+    with torch.no_grad():
+        factor = torch.linspace(0.5, 3, 4, dtype=torch.float64, device=device)
+        model.likelihood.scale.mul_(factor)
+    np.testing.assert_allclose(numpy(model.importance_sample(x * factor, 4, 1).z), numpy(before), rtol=1e-9)

@@ -10,6 +10,8 @@ No genotype and no name of an individual is among them.
 from __future__ import annotations
 
 import json
+import math
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,11 @@ from genovi.structure.standardise import Standardiser
 FORMAT_VERSION = 1
 _AXES = "axes."
 _MODEL = "model."
+# What parts of a damaged folder raise; a configuration that makes no sense is damage here, not the user's mistake.
+_DAMAGE = (
+    GenoviError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, OSError, EOFError, zlib.error,
+    SafetensorError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,9 +105,7 @@ class TrainedModel:
         manifest = _read_manifest(folder)
         try:
             return _assemble(folder, manifest)
-        except GenoviError:
-            raise
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError, EOFError, SafetensorError) as error:
+        except _DAMAGE as error:
             raise DataError(
                 "damaged model",
                 where=folder,
@@ -136,23 +141,33 @@ def _assemble(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
     tensors = load_file(folder / "model.safetensors")
     loadings = tensors.pop(_AXES + "loadings").numpy()
     singular = tensors.pop(_AXES + "singular_values").numpy()
-    table = pd.read_csv(
-        folder / "variants.tsv.gz", sep="\t", dtype={"POS": np.int64, "FREQ": np.float64},
-        converters={name: str for name in ("CHROM", "ID", "REF", "ALT")},
+    words = ("CHROM", "ID", "REF", "ALT")
+    table = pd.read_csv(  # float() gives back the very number that was written, which pandas 2 does not
+        folder / "variants.tsv.gz", sep="\t", dtype=dict.fromkeys(words, object) | {"POS": np.int64}, na_filter=False,
+        converters={"FREQ": float},
     )  # fmt: skip
-    if loadings.shape != (len(table), len(singular)) or len(singular) != manifest["n_axes"]:
+    axes = PrincipalAxes(loadings, singular, int(manifest["n_samples"]), NoiseFloor(**manifest["noise"]))
+    noise_scale, frequency = float(manifest["noise_scale"]), table["FREQ"].to_numpy()
+    if len(table) != manifest["n_variants"] or singular.shape != (manifest["n_axes"],):
+        raise ValueError(f"{len(table)} variants and singular values of shape {singular.shape} contradict model.json")
+    if loadings.shape != (len(table), len(singular)):
         raise ValueError(f"loadings of shape {loadings.shape} for {len(table)} variants and {len(singular)} axes")
     if not all(torch.isfinite(t).all() for t in tensors.values()) or not np.isfinite(loadings).all():
         raise ValueError("weights are not finite")
+    scales = [*singular.tolist(), noise_scale, axes.noise.variance, axes.noise.edge, axes.noise.effective_variants]
+    if not all(math.isfinite(scale) and scale > 0 for scale in [*scales, axes.n_samples]):
+        raise ValueError("scales are not positive numbers")
+    if not ((frequency > 0) & (frequency < 1)).all():
+        raise ValueError("frequencies are not between 0 and 1")
     model = LatentModel(config, torch.ones(len(singular)), torch.Generator().manual_seed(0))
     model.load_state_dict({name.removeprefix(_MODEL): tensor for name, tensor in tensors.items()})
-    text = {name: table[name].to_numpy(dtype=object) for name in ("CHROM", "ID", "REF", "ALT")}
+    text = {name: table[name].to_numpy(dtype=object) for name in words}
     variants = VariantTable(text["CHROM"], table["POS"].to_numpy(), text["ID"], text["REF"], text["ALT"])
     return TrainedModel(
         model=model.eval(),
-        standardiser=Standardiser(variants, table["FREQ"].to_numpy()),
-        axes=PrincipalAxes(loadings, singular, int(manifest["n_samples"]), NoiseFloor(**manifest["noise"])),
-        noise_scale=float(manifest["noise_scale"]),
+        standardiser=Standardiser(variants, frequency),
+        axes=axes,
+        noise_scale=noise_scale,
         seed=int(manifest["seed"]),
         build=str(manifest["build"]),
         summary=dict(manifest["summary"]),

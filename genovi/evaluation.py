@@ -6,8 +6,7 @@
     k-NN          share of samples that the majority of their k nearest neighbours in other folds labels rightly
     trustworthiness, continuity   k neighbours in the embedding are neighbours in the reference, and the reverse
                   (Venna and Kaski 2001)
-    F_ST          Hudson's estimator as a ratio of averages over variants (Bhatia et al. 2013, Genome Res 23:1514):
-                  sum (p1 - p2)^2 - p1 (1 - p1) / (n1 - 1) - p2 (1 - p2) / (n2 - 1)  over  sum p1 (1 - p2) + p2 (1 - p1)
+    F_ST correlation  Spearman's, of distances between population centroids with F_ST (genovi/fst.py)
 
 Labels come in here for the first time: they judge an embedding that has never seen them. Samples without a label are
 left out and counted. Nothing is random: all seeds are fixed, and the global generators are not touched.
@@ -19,14 +18,13 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from genovi.embedding import Embedding
 from genovi.errors import DataError, MismatchError
-from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.labels import SampleLabels, match
+from genovi.scores import Agreement, LabelScores, Scores, Transfer
 
 _log = logging.getLogger("genovi")
 
@@ -37,131 +35,6 @@ _MAX_COMPONENTS = 20
 _PER_COMPONENT = 5  # samples that a mixture component needs at least
 _MIN_LABELLED = 10
 _MAX_RANKED = 5000  # trustworthiness ranks all pairs: n x n numbers
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Clusters against labels; every measure is 1 when they are the same partition.
-
-    Attributes:
-        n_clusters: Clusters that hold any sample.
-        purity: Share of samples that have the most frequent label of their cluster.
-        completeness: How much samples of one label share a cluster.
-        nmi: Normalised mutual information, arithmetic mean.
-        ami: Adjusted mutual information.
-        ari: Adjusted Rand index.
-    """
-
-    n_clusters: int
-    purity: float
-    completeness: float
-    nmi: float
-    ami: float
-    ari: float
-
-
-@dataclass(frozen=True)
-class LabelScores:
-    """An embedding against one column of labels.
-
-    Attributes:
-        column: Name of the column.
-        n_labels: Different labels.
-        n_samples: Samples that have one.
-        knn_accuracy: Cross-validated accuracy of ``knn_k`` nearest neighbours.
-        knn_k: Neighbours asked; fewer than 20 where populations are small.
-        mixture: Read-out by a Gaussian mixture that is fitted to the embedding.
-        clusters: The embedding's own clusters, None where it has none.
-    """
-
-    column: str
-    n_labels: int
-    n_samples: int
-    knn_accuracy: float
-    knn_k: int
-    mixture: Agreement
-    clusters: Agreement | None
-
-
-@dataclass(frozen=True)
-class Scores:
-    """All read-outs of one embedding.
-
-    Attributes:
-        method: Name of the embedding.
-        n_dimensions: Its axes.
-        n_samples: Samples that have a population.
-        n_unlabelled: Samples without one, left out.
-        mixture_components: Components of the mixture read-out.
-        populations: Against populations.
-        groups: Against super-populations, None where there are none.
-        trustworthiness: Against the reference, None without one.
-        continuity: Against the reference, None without one.
-        fst_correlation: Spearman correlation of distances between population centroids with F_ST, None without F_ST.
-    """
-
-    method: str
-    n_dimensions: int
-    n_samples: int
-    n_unlabelled: int
-    mixture_components: int
-    populations: LabelScores
-    groups: LabelScores | None = None
-    trustworthiness: float | None = None
-    continuity: float | None = None
-    fst_correlation: float | None = None
-
-    def to_dict(self) -> dict[str, object]:
-        """The scores as nested JSON-ready values; None where something was not measured."""
-        return asdict(self)
-
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Rows of a table: measure, value for populations, value for groups ("" where there is none)."""
-        both = [self.populations] + ([self.groups] if self.groups else [])
-
-        def row(name: str, *values: object) -> tuple[str, str, str]:
-            cells = [f"{v:.3f}" if isinstance(v, float) else str(v) for v in values]
-            return name, cells[0], cells[1] if len(cells) > 1 else ""
-
-        rows = [
-            row("column", *(s.column for s in both)),
-            row("labels", *(s.n_labels for s in both)),
-            row("samples", *(s.n_samples for s in both)),
-            row("nearest neighbours asked", *(s.knn_k for s in both)),
-            row("nearest-neighbour accuracy", *(s.knn_accuracy for s in both)),
-        ]
-        read_outs = {f"mixture of {self.mixture_components}": [s.mixture for s in both]}
-        if self.populations.clusters is not None:
-            own = [s.clusters for s in both if s.clusters is not None]
-            read_outs[f"own {own[0].n_clusters} clusters"] = own
-        for title, agreements in read_outs.items():
-            for measure in ("purity", "completeness", "nmi", "ami", "ari"):
-                name = measure if len(measure) > 3 else measure.upper()
-                rows.append(row(f"{name}, {title}", *(getattr(a, measure) for a in agreements)))
-        if self.trustworthiness is not None and self.continuity is not None:
-            rows += [row("trustworthiness", self.trustworthiness), row("continuity", self.continuity)]
-        if self.fst_correlation is not None:
-            rows.append(row("rank correlation of centroid distances with F_ST", self.fst_correlation))
-        return rows
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """New samples judged by the training samples nearest to them.
-
-    Attributes:
-        accuracy: Share of test samples whose label the majority of ``k`` nearest training samples has.
-        k: Neighbours asked.
-        n_train: Labelled training samples.
-        n_test: Test samples judged.
-        n_left_out: Test samples without a label, or with one that no training sample has.
-    """
-
-    accuracy: float
-    k: int
-    n_train: int
-    n_test: int
-    n_left_out: int
 
 
 def evaluate(
@@ -182,7 +55,7 @@ def evaluate(
         group: Column of super-populations; None guesses it, and does without where there is none.
         reference: What neighbourhoods are compared with, e.g. principal components; shape (n_samples, k), rows in
             the order of the embedding.
-        fst: Population names and F_ST between them, as ``hudson_fst`` returns.
+        fst: Population names and F_ST between them, as ``genovi.fst.hudson_fst`` returns.
 
     Raises:
         ConfigError: a column is not there.
@@ -326,48 +199,6 @@ def neighbourhood_scores(embedding: Embedding, reference: np.ndarray, k: int = _
     k = min(k, (len(rows) - 1) // 2)
     low, high = embedding.mean[rows], reference[rows]
     return float(trustworthiness(high, low, n_neighbors=k)), float(trustworthiness(low, high, n_neighbors=k))
-
-
-def hudson_fst(matrix: GenotypeMatrix, populations: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Hudson's F_ST between all pairs of populations, as a ratio of averages.
-
-    Args:
-        matrix: Genotypes; missing ones are left out variant by variant.
-        populations: Population of each of its samples, "" to leave a sample out.
-
-    Returns:
-        Names in alphabetical order, and F_ST, shape (n_populations, n_populations), float64, symmetric, 0 on the
-        diagonal; estimates of undifferentiated populations may be slightly negative. NaN for pairs that share no
-        polymorphic variant.
-
-    Raises:
-        MismatchError: labels and samples differ in number.
-        DataError: fewer than two populations.
-    """
-    if len(populations) != matrix.n_samples:
-        raise MismatchError(
-            f"{len(populations)} populations for {matrix.n_samples} samples", fix="give one, or '', for each sample"
-        )
-    names = tuple(sorted(set(populations) - {""}))
-    if len(names) < 2:
-        raise DataError("F_ST needs at least two populations", where=matrix.source, fix="check the label column")
-    member = (np.array(populations, dtype=object)[:, None] == np.array(names, dtype=object)).astype(np.float64)
-    numerator = np.zeros((len(names), len(names)))
-    denominator = np.zeros_like(numerator)
-    for _, dosages in matrix.blocks():
-        n_alleles = 2 * ((dosages >= 0).astype(np.float64) @ member)
-        count = np.maximum(dosages, 0).astype(np.float64) @ member
-        called = (n_alleles > 0).astype(np.float64)
-        p = count / np.maximum(n_alleles, 1)
-        own = called * (p**2 - p * (1 - p) / np.maximum(n_alleles - 1, 1))
-        # Sums over variants of products of two populations' terms: all pairs at once by matrix products.
-        product = p.T @ p
-        numerator += own.T @ called + called.T @ own - 2 * product
-        denominator += p.T @ called + called.T @ p - 2 * product
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fst = np.where(denominator > 0, numerator / denominator, np.nan)
-    np.fill_diagonal(fst, 0.0)
-    return names, fst
 
 
 def _check_finite(embedding: Embedding) -> None:

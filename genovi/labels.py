@@ -14,7 +14,6 @@ Formats, chosen by suffix:
 
 from __future__ import annotations
 
-import csv
 import logging
 import re
 from collections import Counter
@@ -24,6 +23,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from genovi.errors import ConfigError, DataError, MismatchError
+from genovi.tables import Row, read_lines, split_headerless, split_table
 
 _log = logging.getLogger("genovi")
 
@@ -224,13 +224,13 @@ def read_labels(path: Path, sample_column: str | None = None) -> SampleLabels:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    lines = _read_lines(path)
+    lines = read_lines(path)
     if suffix == ".psam" and not lines[0][1].startswith(("#FID", "#IID")):
         suffix = ".fam"
     if suffix == ".fam":
         return _fam_labels(lines, path)
     if suffix == ".ind":
-        header, rows = ["sample", "sex", "pop"], _headerless(lines, path, 3)
+        header, rows = ["sample", "sex", "pop"], split_headerless(lines, path, 3)
         rows = [(line, [sample, _SEX.get(sex, ""), pop]) for line, (sample, sex, pop) in rows]
         return _labels(header, rows, 0, path)
     if suffix == ".ped" and not set(map(_plain, re.split("[\t,;]", lines[0][1]))) & set(_SAMPLE_NAMES):
@@ -240,7 +240,7 @@ def read_labels(path: Path, sample_column: str | None = None) -> SampleLabels:
             why="a PLINK .ped without header holds genotypes, not labels",
             fix="give a pedigree with a header, a panel, a TSV or a CSV",
         )
-    header, rows = _table(lines, path)
+    header, rows = split_table(lines, path)
     if sample_column is not None:
         if sample_column not in header:
             raise ConfigError(
@@ -273,7 +273,7 @@ def join_groups(labels: SampleLabels, path: Path, on: str | None = None) -> Samp
     """
     path = Path(path)
     populations = labels.column(on if on is not None else labels.default_population_column())
-    header, rows = _table(_read_lines(path), path)
+    header, rows = split_table(read_lines(path), path)
     plain = [_plain(name) for name in header]
     keys = [i for i, name in enumerate(plain) if name in _POPULATION_NAMES]
     if not keys and len(header) != 2:
@@ -306,122 +306,8 @@ def join_groups(labels: SampleLabels, path: Path, on: str | None = None) -> Samp
     return replace(labels, columns=columns)
 
 
-_Row = tuple[int, list[str]]  # line number (from 1) and cells
-
-
-def _read_lines(path: Path) -> list[tuple[int, str]]:
-    """Non-blank lines with their numbers; leading ``##`` comment lines are skipped."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError("no such file", where=path, fix="check the path of the labels") from None
-    except OSError as error:
-        raise DataError("cannot read labels", where=path, why=error.strerror or str(error)) from error
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text or text.startswith("##fileformat=VCF"):
-        raise DataError(
-            "not a table of labels",
-            where=path,
-            why="it holds no plain UTF-8 text columns",
-            fix="give a panel, TSV or CSV",
-        )
-    lines = list(enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1))
-    kept = [(i, line) for i, line in lines if line.strip() and not line.startswith("##")]
-    if not kept:
-        raise DataError("empty label file", where=path, fix="give a table with a header and one row for each sample")
-    return kept
-
-
-def _table(lines: list[tuple[int, str]], path: Path) -> tuple[list[str], list[_Row]]:
-    """Header and rows of a table whose separator is found from its lines."""
-    separator = _separator([line for _, line in lines[:50]], path)
-    parsed: list[_Row] = []
-    for number, line in lines:
-        try:
-            parsed.append((number, _cells(line, separator)))
-        except csv.Error as error:
-            raise DataError(
-                "cannot split line into cells", where=f"{path}, line {number}", why=str(error), fix="check its quotes"
-            ) from None
-    header = _trim(parsed[0][1])
-    header[0] = header[0].lstrip("#")
-    repeated = [name for name, n in Counter(header).items() if n > 1 and name]
-    if repeated:
-        raise DataError(
-            f"two columns are called {repeated[0]!r}", where=f"{path}, line {lines[0][0]}", fix="rename one"
-        )
-    rows: list[_Row] = []
-    for number, cells in parsed[1:]:
-        width = len(_trim(cells))
-        if width > len(header) or (separator == " " and len(cells) < len(header)):
-            raise DataError(
-                f"{width} cells under {len(header)} column names",
-                where=f"{path}, line {number}",
-                why="values would end up in the wrong column",
-                fix="give every line one cell for each column (in R: write.table(..., sep='\\t', row.names=FALSE))",
-            )
-        if width:
-            rows.append((number, _trim(cells) + [""] * (len(header) - width)))
-    return header, rows
-
-
-def _separator(lines: list[str], path: Path) -> str:
-    """Tab, comma, semicolon or " " (runs of blanks): the first that gives every line as many cells as the header."""
-
-    def width(line: str, separator: str) -> int:
-        try:
-            return len(_trim(_cells(line, separator)))
-        except csv.Error:
-            return 0
-
-    candidates = [separator for separator in "\t,; " if width(lines[0], separator) > 1]
-    if not candidates:
-        raise DataError(
-            "labels need at least two columns",
-            where=path,
-            why=f"the first line is {lines[0][:60]!r}",
-            fix="separate the sample and its population by a tab or a comma",
-        )
-    for separator in candidates:
-        if len({width(line, separator) for line in lines}) == 1:
-            return separator
-    return candidates[0]
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    """Cells of a line, stripped and unquoted; quotes keep a separator inside a cell. Raises ``csv.Error``."""
-    if separator == " ":
-        line = " ".join(line.split())
-    row = next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))
-    return [cell.strip() for cell in row]
-
-
-def _trim(cells: list[str]) -> list[str]:
-    """Cells without the empty ones at the end (the 1000 Genomes panel has tabs after its last column)."""
-    end = len(cells)
-    while end and not cells[end - 1]:
-        end -= 1
-    return cells[:end]
-
-
-def _headerless(lines: list[tuple[int, str]], path: Path, width: int) -> list[_Row]:
-    rows = [(number, line.split()) for number, line in lines]
-    for number, cells in rows:
-        if len(cells) < width:
-            raise DataError(
-                f"{len(cells)} columns where a {path.suffix} file has {width}",
-                where=f"{path}, line {number}",
-                fix="give labels as a table with a header (.tsv or .csv) instead",
-            )
-    return [(number, cells[:width]) for number, cells in rows]
-
-
 def _fam_labels(lines: list[tuple[int, str]], path: Path) -> SampleLabels:
-    rows = _headerless(lines, path, 5)
+    rows = split_headerless(lines, path, 5)
     families = [cells[0] for _, cells in rows]
     n_families = len(set(families))
     informative = n_families > 1 and len(families) >= _FAMILY_SIZE * n_families
@@ -433,9 +319,9 @@ def _fam_labels(lines: list[tuple[int, str]], path: Path) -> SampleLabels:
     return _labels(header, named, 0, path)
 
 
-def _labels(header: list[str], rows: list[_Row], index: int, path: Path) -> SampleLabels:
+def _labels(header: list[str], rows: list[Row], index: int, path: Path) -> SampleLabels:
     """Rows keyed by column ``index``; equal repeats are merged, contradictions refused."""
-    seen: dict[str, _Row] = {}
+    seen: dict[str, Row] = {}
     for number, cells in rows:
         sample = cells[index]
         if not sample:

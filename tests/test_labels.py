@@ -33,38 +33,6 @@ def test_panel_with_trailing_tabs(tmp_path: Path) -> None:
     assert labels.source == "x.panel"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "sample,pop,note\na,P,x y\nb,Q,\n",
-        "sample;pop;note\na;P;x y\nb;Q;\n",
-        'sample,pop,note\r\n"a","P","x y"\r\n"b","Q",""\r\n',
-        "sample\tpop\tnote\na\tP\tx y\nb\tQ\n",
-        "\ufeffsample,pop,note\na,P,x y\n\nb,Q\n",
-        "#sample\tpop\tnote\ra\tP\tx y\rb\tQ\t\r",
-        '"sample"   "pop" "note"\n  "a" "P"   "x y"\nb Q ""\n',
-    ],
-    ids=["comma", "semicolon", "quoted-crlf", "tab", "bom", "old-mac", "blanks"],
-)
-def test_separators_are_found(tmp_path: Path, text: str) -> None:
-    labels = read_labels(written(tmp_path, text))
-    assert labels.samples == ("a", "b")
-    assert dict(labels.columns)["pop"] == ("P", "Q")
-    assert dict(labels.columns)["note"] == ("x y", "")
-
-
-def test_separator_inside_cells_does_not_mislead(tmp_path: Path) -> None:
-    labels = read_labels(written(tmp_path, 'id,place name\na,"Lima, Peru"\nb,"Dai; Xishuangbanna"\n'))
-    assert labels.column("place name") == ("Lima, Peru", "Dai; Xishuangbanna")
-    labels = read_labels(written(tmp_path, "id\tname, place\tpop\na\tx, y\tP\nb\tx, z\tQ\n"))
-    assert labels.column("pop") == ("P", "Q")
-
-
-def test_utf16_of_a_spreadsheet(tmp_path: Path) -> None:
-    labels = read_labels(written(tmp_path, "sample\tpop\nä\tP\n".encode("utf-16")))
-    assert labels.samples == ("ä",)
-
-
 @pytest.mark.parametrize("header", ["Sample", "sample_id", "IID", "#IID", "ID", "Individual ID", "SampleID"])
 def test_sample_column_is_found_by_name(tmp_path: Path, header: str) -> None:
     labels = read_labels(written(tmp_path, f"pop\t{header}\nP\ts1\nQ\ts2\n"))
@@ -126,18 +94,8 @@ def test_equal_duplicates_merge_and_contradictions_are_refused(tmp_path: Path) -
     ("name", "content", "message"),
     [
         ("no.tsv", None, "no such file"),
-        ("empty.tsv", b"", "empty label file"),
-        ("blank.tsv", b"\n \n", "empty label file"),
         ("header.tsv", b"sample\tpop\n", "no samples in label file"),
-        ("one.tsv", b"sample\nHG1\n", "at least two columns"),
-        ("x.vcf", b"##fileformat=VCFv4.2\n#CHROM\tPOS\n", "not a table of labels"),
-        ("x.bed", b"l\x1b\x01\xff\x00", "not a table of labels"),
-        ("wide.tsv", b"sample\tpop\na\tP\tQ\n", r"3 cells under 2 column names .*line 2"),
-        ("r.txt", b'"sample" "pop"\n"1" "a" "P"\n', "row.names=FALSE"),
-        ("narrow.txt", b"sample pop sex\na P\n", r"2 cells under 3 column names .*line 2"),
-        ("twice.tsv", b"sample\tpop\tpop\na\tP\tQ\n", "two columns are called 'pop'"),
         ("noid.tsv", b"sample\tpop\na\tP\n\tQ\n", r"no sample .*line 3"),
-        ("quote.csv", b'sample,pop\na,"P\n', r"cannot split .*line 2"),
         ("short.fam", b"f s1 0 0\n", r"4 columns .*line 1"),
         ("short.ind", b"a U P\nb U\n", r"2 columns .*line 2"),
         ("geno.ped", b"f s1 0 0 1 -9 A A C T\n", "holds genotypes"),
@@ -151,11 +109,6 @@ def test_bad_files_say_what_and_where(tmp_path: Path, name: str, content: bytes 
         read_labels(path)
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)
-
-
-def test_a_folder_is_no_label_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot read labels"):
-        read_labels(tmp_path)
 
 
 def test_match_orders_counts_and_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -242,19 +195,6 @@ def test_join_groups_refuses_what_cannot_be_joined(tmp_path: Path) -> None:
         join_groups(labels, written(tmp_path, "x\ty\tz\n1\t2\t3\n"))
     with pytest.raises(ConfigError, match="no label column 'nix'"):
         join_groups(labels, written(tmp_path, "GBR,EUR\n"), on="nix")
-
-
-CELL = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters='"'), min_size=1)
-
-
-@given(st.dictionaries(CELL, CELL, min_size=1, max_size=8), st.sampled_from("\t,;"))
-def test_any_table_round_trips(tmp_path_factory: pytest.TempPathFactory, table: dict[str, str], separator: str) -> None:
-    lines = [f"sample{separator}pop", *(f'"{key}"{separator}"{value}"' for key, value in table.items())]
-    path = written(tmp_path_factory.mktemp("labels"), "\n".join(lines))
-    if lines[1].startswith("##"):
-        return
-    labels = read_labels(path)
-    assert dict(zip(labels.samples, labels.column("pop"), strict=True)) == table
 
 
 @given(st.binary(max_size=200), st.sampled_from([".tsv", ".csv", ".fam", ".ind", ".psam", ".ped", ".panel"]))

@@ -15,7 +15,7 @@ from genovi_cli.commands.common import read_embedding, typed
 from genovi_cli.console import Display, reporting
 
 if TYPE_CHECKING:
-    from genovi.evaluation import Scores
+    from genovi.scores import Scores
 
 
 def evaluate(

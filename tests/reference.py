@@ -106,9 +106,7 @@ class LinearGaussian:
         information = self.matrix.T / self.noise_std**2
         covariances = np.linalg.inv(precision + information @ self.matrix)
         pull = np.einsum("kij,kj->ki", precision, self.prior.means) + information @ (x - self.offset)
-        return Mixture(
-            np.exp(evidence - logsumexp(evidence)), np.einsum("kij,kj->ki", covariances, pull), covariances
-        )
+        return Mixture(np.exp(evidence - logsumexp(evidence)), np.einsum("kij,kj->ki", covariances, pull), covariances)
 
 
 def signal(steps: int, end: float) -> np.ndarray:

@@ -157,7 +157,9 @@ class Square(nn.Module):
         return z.square().sum(-1, keepdim=True).expand(*z.shape[:-1], self.k)
 
 
-def linear_decoder(model: LatentModel, seed: int, noise_std: float = 0.7, matrix: np.ndarray | None = None) -> LinearGaussian:
+def linear_decoder(
+    model: LatentModel, seed: int, noise_std: float = 0.7, matrix: np.ndarray | None = None
+) -> LinearGaussian:
     """Give ``model`` a linear decoder, drawn at random unless given; returns the closed form of what results."""
     scale = numpy(model.likelihood.scale)
     d = model.config.latent_dim

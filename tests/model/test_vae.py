@@ -91,9 +91,7 @@ def test_an_importance_sample_depends_on_the_seed_and_on_its_row_alone(posterior
 
 
 @each_posterior
-def test_rows_worked_off_in_portions_are_the_same(
-    posterior: str, device: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_worked_off_in_portions_are_the_same(posterior: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build_model(posterior, device=device)
     x = data_from(model, 7, 1)
     whole = model.importance_sample(x, 6, 1)

@@ -50,7 +50,7 @@ def encode(
             shares = (weights * model.prior.cluster_probabilities(sample.z)).sum(0)
         probability, cluster = shares.max(dim=1)
         clusters.append(cluster.cpu().numpy() + 1)
-        probabilities.append(probability.cpu())
+        probabilities.append(probability.clamp(max=1).cpu())  # sums of float32 weights reach 1.000001
     return Embedding(
         samples=tuple(samples),
         mean=torch.cat(means).numpy().astype(np.float64),

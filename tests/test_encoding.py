@@ -1,0 +1,155 @@
+"""Encoding: each row on its own, spread above zero, clusters numbered from one, moments of the model's posterior."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from genovi import encoding
+from genovi.embedding import Embedding
+from genovi.encoding import encode
+from genovi.model.config import ModelConfig
+from genovi.model.vae import LatentModel
+from genovi.seeding import Seeds
+from genovi.training.config import TrainingConfig
+from genovi.training.loop import fit
+from genovi.training.monitor import Monitor
+
+CPU = torch.device("cpu")
+CONFIG = ModelConfig(hidden=16, steps=2, components=5)
+CONFIGS = {
+    "ddvi": CONFIG,
+    "gaussian": replace(CONFIG, posterior="gaussian"),
+    "normal prior": replace(CONFIG, prior="normal"),
+    "three axes": replace(CONFIG, latent_dim=3),
+    "one axis": replace(CONFIG, latent_dim=1),
+}
+
+
+def model_of(config: ModelConfig, k: int = 4) -> LatentModel:
+    return LatentModel(config, torch.linspace(3, 1, k), torch.Generator().manual_seed(1)).eval()
+
+
+def data(n: int, k: int = 4) -> np.ndarray:
+    return np.random.default_rng(2).normal(size=(n, k)) * np.linspace(3, 1, k)
+
+
+def embed(model: LatentModel, x: np.ndarray, seed: int = 3) -> Embedding:
+    return encode(model, x, [f"s{i}" for i in range(len(x))], np.linspace(0, 0.5, len(x)), seed, CPU)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_embedding_has_sensible_values(name: str) -> None:
+    config = CONFIGS[name]
+    embedding = embed(model_of(config), data(60))
+    assert embedding.samples == tuple(f"s{i}" for i in range(60))
+    assert embedding.mean.shape == (60, config.latent_dim)
+    assert embedding.std is not None
+    assert embedding.cluster is not None
+    assert embedding.cluster_prob is not None
+    for values in (embedding.mean, embedding.std, embedding.cluster_prob):
+        assert values.dtype == np.float64
+        assert np.isfinite(values).all()
+    assert (embedding.std > 0).all()
+    assert ((embedding.cluster_prob > 0) & (embedding.cluster_prob <= 1)).all()
+    assert embedding.cluster.dtype == np.int64
+    assert embedding.cluster.min() >= 1
+    assert embedding.cluster.max() <= (1 if config.prior == "normal" else config.components)
+    assert embedding.method == config.posterior
+    np.testing.assert_array_equal(embedding.missing, np.linspace(0, 0.5, 60))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_row_does_not_depend_on_the_others(name: str) -> None:
+    model, x = model_of(CONFIGS[name]), data(50)
+    together = embed(model, x)
+    order = np.random.default_rng(4).permutation(50)
+    shuffled = embed(model, x[order])
+    np.testing.assert_allclose(shuffled.mean, together.mean[order], atol=1e-4)
+    np.testing.assert_allclose(shuffled.std, together.std[order], atol=1e-4)
+    np.testing.assert_array_equal(shuffled.cluster, together.cluster[order])
+    for i in (0, 31):
+        alone = embed(model, x[i : i + 1])
+        np.testing.assert_allclose(alone.mean[0], together.mean[i], atol=1e-4)
+        np.testing.assert_allclose(alone.std[0], together.std[i], atol=1e-4)
+        np.testing.assert_allclose(alone.cluster_prob[0], together.cluster_prob[i], atol=1e-4)
+
+
+def test_equal_samples_have_equal_rows_in_all_parts_of_a_large_input() -> None:
+    model = model_of(replace(CONFIG, posterior="gaussian", latent_dim=1))
+    embedding = embed(model, np.repeat(data(1), 4200, axis=0))  # more than are encoded at once
+    np.testing.assert_allclose(embedding.mean, embedding.mean[:1].repeat(4200, axis=0), atol=1e-4)
+    np.testing.assert_allclose(embedding.std, embedding.std[:1].repeat(4200, axis=0), atol=1e-4)
+
+
+def test_encoding_leaves_the_global_generator_alone() -> None:
+    model = model_of(CONFIG)
+    before = torch.get_rng_state()
+    embed(model, data(5))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def clusters(n: int) -> np.ndarray:
+    """Three groups, two units of noise apart and more, on two of three columns."""
+    rng = np.random.default_rng(5)
+    centres = np.array([[0.0, 0, 0], [4, 0, 0], [0, 3, 0]])
+    return centres[np.arange(n) % 3] + rng.normal(size=(n, 3))
+
+
+@pytest.fixture(scope="module", params=["ddvi", "gaussian"])
+def trained(request: pytest.FixtureRequest) -> LatentModel:
+    training = TrainingConfig(epochs=0, steps=300, batch_size=64, device="cpu", threads=1)
+    return fit(clusters(150), replace(CONFIG, hidden=64, posterior=request.param), training, Seeds(1), Monitor()).model
+
+
+def test_the_seed_decides_and_changes_little(trained: LatentModel) -> None:
+    first, again, other = (
+        embed(trained, clusters(30), 3),
+        embed(trained, clusters(30), 3),
+        embed(trained, clusters(30), 4),
+    )
+    np.testing.assert_array_equal(again.mean, first.mean)
+    np.testing.assert_array_equal(again.std, first.std)
+    assert not np.array_equal(other.mean, first.mean)
+    # some standard errors of a mean of 256 draws with uneven weights
+    assert first.std is not None
+    assert (np.abs(other.mean - first.mean) < 0.5 * first.std).all()
+
+
+def test_means_and_spreads_tend_to_those_of_the_models_own_posterior(
+    trained: LatentModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """p(z|x) by a sum over a grid, which knows nothing of the encoder."""
+    monkeypatch.setattr(encoding, "DRAWS", 16_000)
+    x = clusters(6)
+    axis = torch.linspace(-6, 6, 301)
+    grid = torch.cartesian_prod(axis, axis)
+    got = embed(trained, x)
+    assert got.std is not None
+    for i, row in enumerate(torch.as_tensor(x, dtype=torch.float32)):
+        with torch.no_grad():
+            log_joint = trained.prior.log_density(grid) + trained.likelihood.log_density(row, grid)
+        weight = torch.softmax(log_joint.double(), 0)[:, None]
+        mean = (weight * grid).sum(0)
+        std = (weight * (grid - mean).square()).sum(0).sqrt().numpy()
+        assert (np.abs(got.mean[i] - mean.numpy()) < 0.25 * std).all()
+        np.testing.assert_allclose(got.std[i], std, rtol=0.25)
+
+
+def test_groups_that_the_model_learned_lie_apart(trained: LatentModel) -> None:
+    mean = embed(trained, clusters(60)).mean
+    centres = np.array([mean[group::3].mean(axis=0) for group in range(3)])
+    within = max(np.linalg.norm(mean[group::3] - centres[group], axis=1).mean() for group in range(3))
+    between = min(np.linalg.norm(centres[i] - centres[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert between > 2 * within
+
+
+def test_samples_far_from_all_training_samples_keep_finite_rows() -> None:
+    x = np.array([[60.0, 0, 0, 0], [0, 0, 0, -40], [1000, 1000, 1000, 1000]])
+    embedding = embed(model_of(CONFIG), x)
+    assert embedding.std is not None
+    assert np.isfinite(embedding.mean).all()
+    assert (embedding.std > 0).all()

@@ -25,9 +25,14 @@ def test_initial_weights_keep_the_scale_of_what_passes_through() -> None:
         assert layer.weight.std() > 0.05
 
 
-def test_a_perceptron_is_linear_after_the_last_bend() -> None:
+def test_a_perceptron_ends_in_a_linear_layer_and_bends_before() -> None:
     """Outputs of both signs and any size: means and decoders need them."""
-    network = perceptron([2, 16, 3])
+    network = perceptron([2, 16, 16, 3])
     initialise(network, stream(1))
-    out = network(100 * torch.randn(200, 2, generator=stream(2)))
-    assert (out.min(dim=0).values < -3).all() and (out.max(dim=0).values > 3).all()
+    z = torch.randn(50, 2, generator=stream(2))
+    out = network(z)
+    assert not torch.allclose(network(2 * z) - out, out - network(0 * z), atol=1e-3)
+    with torch.no_grad():
+        network[-1].weight *= -2
+        network[-1].bias *= -2
+    torch.testing.assert_close(network(z), -2 * out)

@@ -155,8 +155,8 @@ def test_deviations_stay_in_a_sane_range_for_absurd_data(posterior: str, device:
 
 
 @pytest.mark.parametrize("steps", [1, 4, 8])
-def test_a_new_chain_costs_next_to_nothing_over_a_gaussian(steps: int, device: str) -> None:
-    """With corrections near zero, E[chain + entropy] is the entropy of q(z|x), up to a small auxiliary divergence."""
+def test_a_new_chain_costs_little_more_than_a_gaussian(steps: int, device: str) -> None:
+    """E[chain + entropy] is the entropy of q(z|x) less the divergence of the auxiliary path, small at the start."""
     config = ModelConfig(latent_dim=2, posterior="ddvi", prior="normal", steps=steps, hidden=16)
     posterior = build_posterior(4, config, stream(1)).double().to(device)
     x = torch.randn(8, 4, generator=stream(2), dtype=torch.float64).to(device)
@@ -165,5 +165,5 @@ def test_a_new_chain_costs_next_to_nothing_over_a_gaussian(steps: int, device: s
     std = numpy(path.z.std(dim=0))
     entropy = np.log(std).sum(axis=1) + np.log(2 * np.pi * np.e)
     assert (std < 0.3).all()
-    assert ((entropy - bound) < 0.3).all()
+    assert ((entropy - bound) < 1).all()
     assert ((entropy - bound) > -0.1).all()

@@ -49,3 +49,16 @@ class Noise:
     def draw(self, mean: Tensor, log_std: Tensor) -> Tensor:
         """A reparametrised draw: mean + exp(log_std) * noise, in the shape of ``mean``."""
         return torch.addcmul(mean, torch.exp(log_std), self.like(mean))
+
+    def draw_with_density(self, mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
+        """A reparametrised draw and its own log-density.
+
+        With value = mean + std * noise the density depends on noise and std only: fewer operations than
+        ``normal_log_density`` of the value, and exact.
+
+        Returns:
+            The value, shape as ``mean``, and its log-density, shape without the last axis.
+        """
+        noise = self.like(mean)
+        constant = -0.5 * (noise.square() + LOG_2PI).sum(-1)
+        return torch.addcmul(mean, torch.exp(log_std), noise), constant - log_std.sum(-1)

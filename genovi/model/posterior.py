@@ -77,8 +77,8 @@ class GaussianPosterior(Posterior):
 
     def draw(self, x: Tensor, noise: Noise, draws: int | None = None) -> Path:
         mean, log_std = self._parameters_of(x)
-        z = noise.draw(_repeat(mean, draws), log_std)
-        return Path(z, torch.zeros_like(z[..., 0]), -normal_log_density(z, mean, log_std))
+        z, log_density = noise.draw_with_density(_repeat(mean, draws), log_std)
+        return Path(z, torch.zeros_like(log_density), -log_density)
 
     def sleep_loss(self, x: Tensor, z: Tensor, noise: Noise) -> Tensor:
         mean, log_std = self._parameters_of(x)
@@ -104,6 +104,11 @@ class DiffusionPosterior(Posterior):
             data_dim, config.hidden, (d, d, d, d, self.CONTEXT), (None, START_LOG_STD, 0.0, 0.0, None)
         )
         self.denoiser = Denoiser(d, self.CONTEXT, self.schedule)
+        # constants of r, along the path from y_T to z, over any number of leading axes
+        for name, values in (("keep", self.schedule.keep), ("noising_log_std", self.schedule.log_std)):
+            self.register_buffer(name, torch.tensor(values[::-1]), persistent=False)
+        self.keep: Tensor
+        self.noising_log_std: Tensor
         initialise(self, generator)
         self.encoder.start()
         self.denoiser.start(generator)
@@ -117,20 +122,17 @@ class DiffusionPosterior(Posterior):
 
     def draw(self, x: Tensor, noise: Noise, draws: int | None = None) -> Path:
         guess, mean, log_std = self._first(x)
-        y = noise.draw(_repeat(mean, draws), log_std)
-        entropy = -normal_log_density(y, mean, log_std)
-        chain = torch.zeros_like(entropy)
+        y, first = noise.draw_with_density(_repeat(mean, draws), log_std)
+        path, reverse = [y], torch.zeros_like(first)
         for t in reversed(range(self.schedule.steps)):
-            step_mean, step_log_std = self.denoiser(y, t, guess)
-            earlier = noise.draw(step_mean, step_log_std)
-            chain = chain + self._noising(y, earlier, t) - normal_log_density(earlier, step_mean, step_log_std)
-            y = earlier
-        return Path(y, chain, entropy)
-
-    def _noising(self, later: Tensor, earlier: Tensor, t: int) -> Tensor:
-        """log r(y_{t+1} | y_t) for the 0-based step t."""
-        log_std = later.new_tensor(self.schedule.log_std[t])
-        return normal_log_density(later, self.schedule.keep[t] * earlier, log_std)
+            y, log_density = noise.draw_with_density(*self.denoiser(y, t, guess))
+            path.append(y)
+            reverse = reverse + log_density
+        later, earlier = torch.stack(path[:-1]), torch.stack(path[1:])  # y_T..y_1 and y_{T-1}..y_0
+        noising = normal_log_density(
+            later, _along(self.keep, later) * earlier, _along(self.noising_log_std, later)
+        ).sum(0)
+        return Path(y, noising - reverse, -first)
 
     def sleep_loss(self, x: Tensor, z: Tensor, noise: Noise) -> Tensor:
         path = [z]
@@ -141,6 +143,11 @@ class DiffusionPosterior(Posterior):
         step_mean, step_log_std = self.denoiser(y[1:], slice(None), guess)
         reverse = normal_log_density(y[:-1], step_mean, step_log_std).sum(0)
         return -normal_log_density(y[-1], mean, log_std_top) - reverse
+
+
+def _along(values: Tensor, path: Tensor) -> Tensor:
+    """One value for each step, shaped to multiply ``path`` of shape (T, ..., d)."""
+    return values.view(-1, *[1] * (path.ndim - 1))
 
 
 def _repeat(mean: Tensor, draws: int | None) -> Tensor:

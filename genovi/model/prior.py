@@ -12,6 +12,8 @@ from genovi.errors import ConfigError
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise, normal_log_density
 
+SCALE = 0.2  # s: the unit of length of the latent space
+
 
 class Prior(nn.Module, ABC):
     """A density over the latent space."""
@@ -53,11 +55,11 @@ class StandardNormal(Prior):
 
 
 class GaussianMixture(Prior):
-    """p(z) = (1/K) sum_k N(m_k, s^2 I): means m_k and the one scale s are learned.
+    """p(z) = (1/K) sum_k N(m_k, s^2 I): the means m_k are learned, s is fixed.
 
-    Equal weights and one scale fix what the bound leaves open, the local scale of the latent space: equal areas hold
-    about equal numbers of samples, everywhere, so distances mean the same in all parts of a picture. With free
-    weights and scales each region is stretched as training happens to leave it (see benchmarks/README.md).
+    Equal weights and one scale fix what the bound leaves open, the scale of the latent space, as a whole and from
+    place to place: equal areas hold about equal numbers of samples, so distances mean the same in all parts of a
+    picture. With free weights and scales each region is stretched as training happens to leave it.
 
     Clusters are the modes of this density: components whose means climb to the same mode belong together.
 
@@ -70,7 +72,8 @@ class GaussianMixture(Prior):
     def __init__(self, dimension: int, components: int, generator: torch.Generator) -> None:
         super().__init__()
         self.means = nn.Parameter(torch.randn(components, dimension, generator=generator))
-        self.log_std = nn.Parameter(torch.tensor(math.log(0.3)))
+        self.register_buffer("log_std", torch.tensor(math.log(SCALE)), persistent=False)
+        self.log_std: Tensor
 
     def component_log_density(self, z: Tensor) -> Tensor:
         """log p(k) + log p(z | k), shape (..., K)."""

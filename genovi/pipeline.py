@@ -151,6 +151,8 @@ class _Cohort:
 def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None) -> _Cohort:
     matrix, qc = apply_qc(open_genotypes(inputs), config.qc)
     _check_size(matrix, config.pcs)
+    missing = _missing(matrix)
+    _check_observed(missing, matrix)
     if labels is not None:
         _report_labels(labels, matrix)
     standardiser = Standardiser.fit(matrix)
@@ -161,7 +163,6 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
         axes.noise.significant, axes.noise.effective_variants, k,
     )  # fmt: skip
     axes, scores = axes.first(k), scores[:, :k]
-    missing = _missing(matrix)
     if missing.any():
         scores = project(axes, standardiser, matrix, training=True).scores
     noise_scale = math.sqrt(axes.noise.edge)

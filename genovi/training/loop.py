@@ -80,9 +80,14 @@ def fit(x: np.ndarray, model_config: ModelConfig, config: TrainingConfig, seeds:
         monitor: Is told of every epoch.
 
     Raises:
+        TrainingError: ``x`` holds NaN or infinite values.
         DivergedError: the loss became infinite or NaN.
         ResourceError: the device is not there.
     """
+    bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    if len(bad):
+        # among the held-out samples it would not even show in the loss: no bound would ever be the best
+        raise TrainingError("principal components are not finite", where=f"row {bad[0] + 1}, {len(bad)} of {len(x)}")
     return _Trainer(x, model_config, config, seeds).run(monitor)
 
 
@@ -187,13 +192,20 @@ class _Trainer:
         )
 
     def _keep_if_best(self, record: EpochRecord) -> bool:
-        """Keep the weights when the held-out bound is the best so far, or when nothing is held out."""
-        bound = record.held_out_iwae if len(self.held_out) else math.inf
-        if len(self.held_out) and not bound > self.best_bound:
+        """Keep the weights when the held-out bound is the best so far, or where nothing is held out, if they work."""
+        if len(self.held_out):
+            if not record.held_out_iwae > self.best_bound:
+                return False
+            self.best_bound = record.held_out_iwae
+        elif not self._usable():
             return False
-        self.best_bound = bound
         self.best = copy.deepcopy(self.model.state_dict())
         return True
+
+    def _usable(self) -> bool:
+        """Whether the weights give a finite bound: the epoch's own was that of the weights before its last step."""
+        sample = self.model.importance_sample(self.batches.x[: self.batches.size], 1, self.held_out_seed)
+        return math.isfinite(sample.elbo.mean().item())
 
     def _result(self, reason: str) -> Fit:
         self.model.load_state_dict(self.best)

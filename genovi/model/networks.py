@@ -14,11 +14,16 @@ DENOISER_WIDTH = 64
 LOG_STD_RANGE = (-7.0, 2.0)
 
 
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer without weights yet: torch would draw them from the global generator. ``initialise`` sets them."""
+    return nn.utils.skip_init(nn.Linear, inputs, outputs)
+
+
 def perceptron(sizes: Sequence[int]) -> nn.Sequential:
     """Linear layers of the given sizes with SiLU between them."""
     layers: list[nn.Module] = []
     for i in range(len(sizes) - 1):
-        layers.append(nn.Linear(sizes[i], sizes[i + 1]))
+        layers.append(linear(sizes[i], sizes[i + 1]))
         if i < len(sizes) - 2:
             layers.append(nn.SiLU())
     return nn.Sequential(*layers)
@@ -100,10 +105,10 @@ class Denoiser(nn.Module):
 
     def __init__(self, latent_dim: int, context: int, schedule: NoiseSchedule) -> None:
         super().__init__()
-        self.inner = nn.Linear(latent_dim, DENOISER_WIDTH)
-        self.modulation = nn.Linear(context, 2 * DENOISER_WIDTH)
-        self.middle = nn.Linear(DENOISER_WIDTH, DENOISER_WIDTH)
-        self.outer = nn.Linear(DENOISER_WIDTH, 2 * latent_dim)
+        self.inner = linear(latent_dim, DENOISER_WIDTH)
+        self.modulation = linear(context, 2 * DENOISER_WIDTH)
+        self.middle = linear(DENOISER_WIDTH, DENOISER_WIDTH)
+        self.outer = linear(DENOISER_WIDTH, 2 * latent_dim)
         self.step_offset = nn.Parameter(torch.zeros(schedule.steps, DENOISER_WIDTH))
         for name in ("signal", "spread", "mean_z", "mean_y", "posterior_log_std"):
             constants = torch.tensor(getattr(schedule, name))[:, None, None]

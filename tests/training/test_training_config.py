@@ -1,0 +1,33 @@
+"""Training settings that make no sense are refused, with the option's name."""
+
+from __future__ import annotations
+
+import pytest
+
+from genovi.errors import ConfigError
+from genovi.training.config import DEVICES, TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("epochs", -1, "--epochs must not be negative"),
+        ("steps", 0, "steps must be positive"),
+        ("batch_size", 0, "--batch-size must be positive"),
+        ("lr", 0.0, "--lr must be positive"),
+        ("lr", -1e-3, "--lr must be positive"),
+        ("lr", float("nan"), "--lr must be positive"),
+        ("holdout", 1.0, r"holdout must lie in \[0, 1\)"),
+        ("holdout", -0.1, r"holdout must lie in \[0, 1\)"),
+        ("threads", 0, "--threads must be at least 1"),
+        ("device", "tpu", "unknown --device.*auto, cpu, cuda, mps"),
+    ],
+)
+def test_nonsense_is_refused(name: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TrainingConfig(**{name: value})
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_every_device_has_a_name(device: str) -> None:
+    assert TrainingConfig(device=device, threads=1, holdout=0.0, epochs=0).device == device

@@ -149,8 +149,11 @@ class _Cohort:
 
 
 def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None) -> _Cohort:
-    matrix, qc = apply_qc(open_genotypes(inputs), config.qc)
-    _check_size(matrix, config.pcs)
+    matrix = open_genotypes(inputs)
+    _check_samples(matrix)  # before quality control, which has other complaints about one sample
+    matrix, qc = apply_qc(matrix, config.qc)
+    _check_samples(matrix)
+    _check_axes(matrix, config.pcs)
     missing = _missing(matrix)
     _check_observed(missing, matrix)
     if labels is not None:
@@ -169,15 +172,19 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
     return _Cohort(matrix.samples, scores / noise_scale, missing, standardiser, axes, noise_scale, qc)
 
 
-def _check_size(matrix: GenotypeMatrix, pcs: int | None) -> None:
-    n, m = matrix.n_samples, matrix.n_variants
+def _check_samples(matrix: GenotypeMatrix) -> None:
+    n = matrix.n_samples
     if n < MIN_SAMPLES:
         raise DataError(
-            f"{n} sample{'' if n == 1 else 's'} left to train on",
+            f"only {n} sample{'' if n == 1 else 's'} to train on",
             where=matrix.source,
             why=f"a model needs at least {MIN_SAMPLES}",
             fix="add samples, or embed these with a model trained on a reference: genovi embed",
         )
+
+
+def _check_axes(matrix: GenotypeMatrix, pcs: int | None) -> None:
+    n, m = matrix.n_samples, matrix.n_variants
     if pcs is not None and not 1 <= pcs <= min(n - 1, m):
         raise DataError(
             f"{pcs} principal components cannot come from {n} samples x {m} variants",

@@ -413,7 +413,7 @@ def test_a_device_that_is_not_there_is_noticed_before_reading(world: World, tmp_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("n", "pcs", "said"), [(9, None, "9 samples left"), (12, 12, "at most 11"), (12, 0, "pcs 0")])
+@pytest.mark.parametrize(("n", "pcs", "said"), [(9, None, "only 9 samples"), (12, 12, "at most 11"), (12, 0, "pcs 0")])
 def test_cohorts_too_small_for_a_model_are_refused(tmp_path: Path, n: int, pcs: int | None, said: str) -> None:
     vcf = write_vcf(tmp_path / "a.vcf", simulate_structure(1, 1, n, 100, 0.0)[0])
     with pytest.raises(DataError, match=said):

@@ -9,8 +9,10 @@ import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-hypothesis.settings.register_profile("default", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# No deadlines: a busy machine is no fault.
+_untimed = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("default", **_untimed)
+hypothesis.settings.register_profile("ci", **_untimed, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 

@@ -145,4 +145,4 @@ def test_wheel_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     pip("install", *constraints, "torch==2.13.0", python=python, folder=tmp_path)
     pip("install", *constraints, wheel, python=python, folder=tmp_path)
     pip("check", python=python, folder=tmp_path)
-    check_demo(python.parent / "genovi", tmp_path)
+    check_demo(python.parent / "genovi", tmp_path, "--epochs", "20")

@@ -10,6 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -310,11 +311,12 @@ def embed_run(
         _embedding_seed(trained.seed if seed is None else seed),
         chosen,
     )
-    embedding.write_tsv(files[0])
-    with atomic_path(files[1]) as temporary:
-        found.table().to_csv(temporary, sep="\t", index=False, lineterminator="\n")
-    if eigenvec:
-        embedding.write_eigenvec(files[2])
+    with ExitStack() as stack:  # all files are complete before the first is renamed
+        temporary = [stack.enter_context(atomic_path(file)) for file in files]
+        embedding.write_tsv(temporary[0])
+        found.table().to_csv(temporary[1], sep="\t", index=False, lineterminator="\n")
+        if eigenvec:
+            embedding.write_eigenvec(temporary[2])
     return EmbedSummary(files, embedding, found, provenance.finish())
 
 

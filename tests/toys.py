@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import reference
 import torch
-from reference import LinearGaussian, Mixture, normal_log_density
+from reference import LinearGaussian, Mixture
 from torch import Tensor, nn
 
 from genovi.model.config import ModelConfig
-from genovi.model.densities import Noise
+from genovi.model.densities import Noise, normal_log_density
 from genovi.model.prior import GaussianMixture, Prior
 from genovi.model.vae import LatentModel
 from genovi.seeding import Seeds
@@ -76,7 +77,7 @@ class Drawn:
 
     @property
     def log_density(self) -> np.ndarray:
-        return normal_log_density(self.value, self.mean, self.std)
+        return reference.normal_log_density(self.value, self.mean, self.std)
 
 
 class Recorder(Noise):
@@ -88,7 +89,15 @@ class Recorder(Noise):
         self.draws: list[Drawn] = []
 
     def draw(self, mean: Tensor, log_std: Tensor) -> Tensor:
-        value = super().draw(mean, log_std)
+        return self._record(super().draw(mean, log_std), mean, log_std)
+
+    def draw_with_density(self, mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
+        value, log_density = super().draw_with_density(mean, log_std)
+        given = bool(self.values)
+        value = self._record(value, mean, log_std)
+        return value, normal_log_density(value, mean, log_std) if given else log_density
+
+    def _record(self, value: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
         if self.values:
             value = torch.as_tensor(self.values[len(self.draws)], device=mean.device)
         self.draws.append(Drawn(numpy(value), numpy(mean), np.exp(numpy(log_std))))

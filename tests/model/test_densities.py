@@ -33,6 +33,34 @@ def test_a_draw_has_the_mean_and_the_deviation_asked_for() -> None:
     assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.03
 
 
+def test_a_draw_with_density_is_the_draw_with_its_density() -> None:
+    generator = stream(1)
+    mean, log_std = (torch.randn(5, 2, generator=generator, dtype=torch.float64) for _ in range(2))
+    repeated = mean.expand(3, 5, 2)
+    value, density = Noise(stream(2)).draw_with_density(repeated, log_std)
+    assert torch.equal(value, Noise(stream(2)).draw(repeated, log_std))
+    expected = reference.normal_log_density(numpy(value), numpy(mean), np.exp(numpy(log_std)))
+    np.testing.assert_allclose(numpy(density), expected, rtol=1e-12)
+
+
+def test_gradients_of_a_density_are_those_along_the_draw() -> None:
+    mean = torch.zeros(4, 2, dtype=torch.float64, requires_grad=True)
+    log_std = torch.full((4, 2), 0.3, dtype=torch.float64, requires_grad=True)
+    weight = torch.linspace(1, 2, 4, dtype=torch.float64)
+    gradients = []
+    for at_once in (True, False):
+        noise = Noise(stream(2))
+        if at_once:
+            value, density = noise.draw_with_density(mean, log_std)
+        else:
+            value = noise.draw(mean, log_std)
+            density = normal_log_density(value, mean, log_std)
+        loss = (weight * density).sum() + value.square().sum()
+        gradients.append(torch.autograd.grad(loss, [mean, log_std]))
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_gradients_pass_through_a_draw() -> None:
     mean = torch.zeros(4, 2, requires_grad=True)
     log_std = torch.zeros(4, 2, requires_grad=True)

@@ -1,6 +1,6 @@
 """Laws of every posterior: the densities it reports are of what it drew.
 
-A posterior draws through ``Noise.draw`` alone, so a recorder in its place sees the kernels from outside.
+A posterior draws through ``Noise`` alone, so a recorder in its place sees the kernels from outside.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def test_the_chain_reports_the_densities_of_the_path_it_drew(steps: int, draws: 
     np.testing.assert_allclose(numpy(path.entropy), -first.log_density, rtol=1e-9)
     noising = reference.noising_log_density(noise.path()[::-1], END)
     expected = noising - sum(drawn.log_density for drawn in reverse)
-    np.testing.assert_allclose(numpy(path.chain), expected, rtol=1e-9)
+    np.testing.assert_allclose(numpy(path.chain), expected, rtol=1e-6)  # constants of r are float32
 
 
 @each_posterior

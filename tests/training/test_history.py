@@ -10,9 +10,8 @@ import pytest
 
 from genovi.training.monitor import EpochRecord, Monitor, history_csv
 
-COLUMNS = (
-    "epoch bound reconstruction prior chain entropy sleep held_out held_out_iwae beta lr gradient_norm seconds".split()
-)
+COLUMNS = ["epoch", "bound", "reconstruction", "prior", "chain", "entropy", "sleep", "held_out", "held_out_iwae"]
+COLUMNS += ["beta", "lr", "gradient_norm", "seconds"]
 
 
 def record(epoch: int) -> EpochRecord:

@@ -88,9 +88,7 @@ def test_same_seed_same_result(posterior: str, prior: str) -> None:
         assert torch.equal(value, weights(again)[name]), name
     assert without_time(first.history) == without_time(again.history)
     np.testing.assert_array_equal(first.held_out, again.held_out)
-    assert not torch.equal(
-        first.model.likelihood.decoder[0].weight, other.model.likelihood.decoder[0].weight
-    )
+    assert not torch.equal(first.model.likelihood.decoder[0].weight, other.model.likelihood.decoder[0].weight)
     assert without_time(first.history) != without_time(other.history)
 
 

@@ -18,6 +18,7 @@ from helpers import simulate_structure, write_vcf
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from genovi import pipeline
 from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError, MismatchError, ResourceError
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable, pack
@@ -257,6 +258,42 @@ def test_plink_filesets_give_what_the_vcf_gives(world: World, placed: Path, tmp_
     train(world.folder / "old.vcf.gz", tmp_path / "vcf")
     for name in ("embedding.tsv", "model.safetensors", "variants.tsv.gz"):
         assert (tmp_path / "plink" / name).read_bytes() == (tmp_path / "vcf" / name).read_bytes()
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """What the model is given by each call that follows: noise-scaled components, samples in rows."""
+    given: list[np.ndarray] = []
+    encode = pipeline.encode
+
+    def watched(model: LatentModel, x: np.ndarray, *args: object) -> Embedding:
+        given.append(x)
+        return encode(model, x, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "encode", watched)
+    return given
+
+
+def test_new_samples_come_in_the_unit_of_training_samples(world: World, tmp_path: Path, seen: list[np.ndarray]) -> None:
+    train(world.folder / "old.vcf.gz", tmp_path / "run")
+    embed(tmp_path / "run", world.folder / "new.vcf", tmp_path / "new")
+    old, new = seen
+    np.testing.assert_allclose(new[:, :3].std(axis=0) / old[:, :3].std(axis=0), 1, atol=0.25)
+    assert (old[:, :3].std(axis=0) > 1).all()  # above the noise, whose edge is the unit
+    assert (old[:, 4:].std(axis=0) < 1.1).all()
+
+
+def test_gaps_do_not_draw_training_samples_to_the_middle(tmp_path: Path, seen: list[np.ndarray]) -> None:
+    matrix, _ = simulate_structure(6, 3, 30, 600, 0.1)
+    dosages = matrix.dosages().copy()
+    train(write_vcf(tmp_path / "whole.vcf", with_dosages(matrix, dosages)), tmp_path / "whole")
+    gaps = np.arange(90) % 5 == 0
+    dosages[:, gaps] = np.where(np.random.default_rng(0).random((600, 18)) < 0.4, -1, dosages[:, gaps])
+    lenient = replace(QUICK, qc=QCConfig(mind=0.6, geno=0.2))
+    train(write_vcf(tmp_path / "gaps.vcf", with_dosages(matrix, dosages)), tmp_path / "gaps", lenient)
+    whole, holed = (np.linalg.norm(x[:, :2], axis=1) for x in seen)
+    shorter = (holed / whole)[gaps].mean() / (holed / whole)[~gaps].mean()
+    assert shorter == pytest.approx(1, abs=0.15)  # zeros in their place would make it 0.6
 
 
 def share_of(world: World, share: float, path: Path) -> Path:

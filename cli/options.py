@@ -64,7 +64,7 @@ Device = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", metavar="N", show_default=False, rich_help_panel=TRAINING, help="CPU threads. [default: all]"
+        "--threads", metavar="N", show_default=False, rich_help_panel=TRAINING, help="CPU threads of the model. [default: 1]"
     ),
 ]
 Seed = Annotated[

@@ -45,6 +45,8 @@ logger = logging.getLogger("genovi")
 MIN_OVERLAP = 0.5
 WARN_OVERLAP = 0.8
 MAX_AXES = 100
+MIN_AXES = 4
+SAMPLES_PER_AXIS = 60
 MIN_SAMPLES = 10
 
 
@@ -67,15 +69,18 @@ class RunConfig:
     seed: int
 
 
-def choose_axes(noise: NoiseFloor, pcs: int | None, available: int) -> int:
+def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: int) -> int:
     """Number of principal components that the model takes.
 
-    ``pcs`` if given; otherwise those above the noise floor, as many again (weak structure lies just under the floor,
-    and the likelihood learns each component's noise), and a few, so that small cohorts have some to choose from.
+    ``pcs`` if given. Otherwise those above the noise floor, as many again (weak structure lies just under the floor, and
+    the likelihood learns each component's noise) and a few; but not more than one for ``SAMPLES_PER_AXIS`` samples,
+    because components of a small cohort carry families and single samples, which take the map away from populations
+    (measured on hapmap3 and ho249, see benchmarks/README.md); and at least ``MIN_AXES``.
     """
     if pcs is not None:
         return pcs
-    return max(2, min(2 * noise.significant + 4, available, MAX_AXES))
+    wanted = min(2 * noise.significant + 4, n_samples // SAMPLES_PER_AXIS, MAX_AXES)
+    return min(max(MIN_AXES, wanted), available)
 
 
 def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
@@ -123,7 +128,7 @@ def train_run(
     choose_device(config.training.device)
     cohort = _prepare(inputs, config, labels)
     try:
-        trained = fit(cohort.x, config.model, config.training, Seeds(config.seed), monitor)
+        trained = fit(cohort.x, config.model, config.training, Seeds(config.seed), monitor, cohort.noise_floor)
     except DivergedError as error:
         if error.fit.history:
             aside = out.with_name(out.name + ".diverged")
@@ -148,6 +153,11 @@ class _Cohort:
     noise_scale: float
     qc: QCReport
 
+    @property
+    def noise_floor(self) -> np.ndarray:
+        """Standard deviation of the noise in each column of ``x``, shape (k,)."""
+        return np.sqrt(self.axes.score_noise) / self.noise_scale
+
 
 def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None) -> _Cohort:
     matrix = open_genotypes(inputs)
@@ -161,7 +171,7 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
         _report_labels(labels, matrix)
     standardiser = Standardiser.fit(matrix)
     axes, scores = fit_axes(matrix, standardiser, MAX_AXES, Seeds(config.seed))
-    k = choose_axes(axes.noise, config.pcs, axes.n_axes)
+    k = choose_axes(axes.noise, config.pcs, axes.n_samples, axes.n_axes)
     logger.info(
         "%d principal components above the noise floor (%.0f effective variants); the model takes %d",
         axes.noise.significant, axes.noise.effective_variants, k,

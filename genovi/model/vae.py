@@ -89,13 +89,16 @@ class LatentModel(nn.Module):
         config: Shape of the model.
         scale: Standard deviation of each data column, shape (k,), float32; the encoder sees x / scale.
         generator: Draws all initial weights.
+        noise_floor: Least noise standard deviation of each data column, shape (k,), used in training; None for none.
     """
 
-    def __init__(self, config: ModelConfig, scale: Tensor, generator: torch.Generator) -> None:
+    def __init__(
+        self, config: ModelConfig, scale: Tensor, generator: torch.Generator, noise_floor: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.prior = build_prior(config, generator)
-        self.likelihood = GaussianLikelihood(config.latent_dim, config.hidden, scale, generator)
+        self.likelihood = GaussianLikelihood(config.latent_dim, config.hidden, scale, generator, noise_floor)
         self.posterior = build_posterior(len(scale), config, generator)
 
     def whiten(self, x: Tensor) -> Tensor:

@@ -48,8 +48,9 @@ class NoiseFloor:
             square: Squared Frobenius norm of G.
             n: Number of samples.
         """
-        significant = 0
-        for _ in range(len(leading) + 1):
+        # From many axes downwards: with too few taken out, strong structure inflates the moments and hides itself.
+        significant = min(len(leading), n // 4)
+        while True:
             # centring takes one degree of freedom, each significant axis another
             rest = max(n - 1 - significant, 1)
             mean = max(trace - leading[:significant].sum(), 1e-12) / rest
@@ -61,7 +62,7 @@ class NoiseFloor:
             roots = np.sqrt(rest) + np.sqrt(effective)
             width = mean / effective * roots * (1 / np.sqrt(rest) + 1 / np.sqrt(effective)) ** (1 / 3)
             above = int((leading > edge + _TRACY_WIDOM_99 * width).sum())
-            if above <= significant:
+            if above >= significant:
                 break
             significant = above
         return NoiseFloor(

@@ -53,6 +53,22 @@ class PrincipalAxes:
         """Variance of the training scores along each axis, S^2 / n, shape (k,)."""
         return self.singular_values**2 / self.n_samples
 
+    @property
+    def score_noise(self) -> np.ndarray:
+        """Variance of the noise in training scores along each axis, shape (k,), float64.
+
+        In the spiked model, c = n / p_e, an axis of variance e (in units c e / v: rho^2 = (1 + t)(c + t) / t for a
+        spike of strength t) has the fraction c (1 + t) / (t (t + c)) of its variance from noise; axes at or below
+        the edge are noise altogether. Source: Benaych-Georges and Nadakuditi (2012), Journal of Multivariate
+        Analysis 111:120, section 3.1 (angle of the left singular vector).
+        """
+        ratio = self.n_samples / self.noise.effective_variants
+        rho = ratio * self.eigenvalues / self.noise.variance
+        half = (rho - 1 - ratio) / 2
+        spike = half + np.sqrt(np.maximum(half**2 - ratio, 0))
+        spike = np.maximum(spike, np.sqrt(ratio))
+        return self.eigenvalues * np.minimum(ratio * (1 + spike) / (spike * (spike + ratio)), 1.0)
+
     def first(self, k: int) -> PrincipalAxes:
         """The first ``k`` axes."""
         return PrincipalAxes(self.loadings[:, :k].copy(), self.singular_values[:k].copy(), self.n_samples, self.noise)

@@ -22,18 +22,18 @@ class TrainingConfig:
         holdout: Share of samples held out for the early-stopping bound.
         patience: Epochs without a better held-out bound before training stops.
         device: "auto", "cpu", "cuda" or "mps".
-        threads: CPU threads, None for all.
+        threads: CPU threads of the model; its layers are so small that more than one rarely pay. None: torch decides.
     """
 
     epochs: int = 0
-    steps: int = 5000
+    steps: int = 4000
     batch_size: int = 256
     lr: float = 5e-3
     sleep_weight: float = 0.1
     holdout: float = 0.1
     patience: int = 200
     device: str = "auto"
-    threads: int | None = None
+    threads: int | None = 1
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:

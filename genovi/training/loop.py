@@ -69,7 +69,14 @@ class DivergedError(TrainingError):
         self.fit = fit
 
 
-def fit(x: np.ndarray, model_config: ModelConfig, config: TrainingConfig, seeds: Seeds, monitor: Monitor) -> Fit:
+def fit(
+    x: np.ndarray,
+    model_config: ModelConfig,
+    config: TrainingConfig,
+    seeds: Seeds,
+    monitor: Monitor,
+    noise_floor: np.ndarray | None = None,
+) -> Fit:
     """Train a model.
 
     Args:
@@ -78,6 +85,7 @@ def fit(x: np.ndarray, model_config: ModelConfig, config: TrainingConfig, seeds:
         config: Optimisation settings.
         seeds: Streams "split", "init", "batches", "noise", "held-out".
         monitor: Is told of every epoch.
+        noise_floor: Least noise standard deviation of each component, shape (k,); None for none.
 
     Raises:
         TrainingError: ``x`` holds NaN or infinite values.
@@ -88,18 +96,27 @@ def fit(x: np.ndarray, model_config: ModelConfig, config: TrainingConfig, seeds:
     if len(bad):
         # among the held-out samples it would not even show in the loss: no bound would ever be the best
         raise TrainingError("principal components are not finite", where=f"row {bad[0] + 1}, {len(bad)} of {len(x)}")
-    return _Trainer(x, model_config, config, seeds).run(monitor)
+    return _Trainer(x, model_config, config, seeds, noise_floor).run(monitor)
 
 
 class _Trainer:
-    def __init__(self, x: np.ndarray, model_config: ModelConfig, config: TrainingConfig, seeds: Seeds) -> None:
+    def __init__(
+        self,
+        x: np.ndarray,
+        model_config: ModelConfig,
+        config: TrainingConfig,
+        seeds: Seeds,
+        noise_floor: np.ndarray | None,
+    ) -> None:
         self.config = config
         self.device = choose_device(config.device)
         self.threads = set_threads(config.threads)
         training, self.held_out_index = split_samples(len(x), config.holdout, seeds)
         data = torch.as_tensor(np.asarray(x, dtype=np.float32))
         scale = torch.as_tensor(x[training].std(axis=0).astype(np.float32)).clamp_min(1e-3)
-        self.model = LatentModel(model_config.for_cohort(len(x)), scale, seeds.torch("init")).to(self.device)
+        floor = None if noise_floor is None else torch.as_tensor(noise_floor, dtype=torch.float32)
+        resolved = model_config.for_cohort(len(x))
+        self.model = LatentModel(resolved, scale, seeds.torch("init"), floor).to(self.device)
         self.held_out = data[self.held_out_index].to(self.device)
         self.noise = Noise(seeds.torch("noise", str(self.device)))
         self.held_out_seed = seeds.integer("held-out")
@@ -149,6 +166,7 @@ class _Trainer:
             (loss + self.sleep_weight * sleep).backward()
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
             self.optimiser.step()
+            self.model.likelihood.hold_noise_floor()
             self.step += 1
             with torch.no_grad():
                 parts = (terms.reconstruction, terms.prior, terms.chain, terms.entropy)

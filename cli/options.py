@@ -64,7 +64,11 @@ Device = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", metavar="N", show_default=False, rich_help_panel=TRAINING, help="CPU threads of the model. [default: 1]"
+        "--threads",
+        metavar="N",
+        show_default=False,
+        rich_help_panel=TRAINING,
+        help="CPU threads of the model. [default: 1]",
     ),
 ]
 Seed = Annotated[

@@ -72,10 +72,10 @@ class RunConfig:
 def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: int) -> int:
     """Number of principal components that the model takes.
 
-    ``pcs`` if given. Otherwise those above the noise floor, as many again (weak structure lies just under the floor, and
-    the likelihood learns each component's noise) and a few; but not more than one for ``SAMPLES_PER_AXIS`` samples,
-    because components of a small cohort carry families and single samples, which take the map away from populations
-    (measured on hapmap3 and ho249, see benchmarks/README.md); and at least ``MIN_AXES``.
+    ``pcs`` if given. Otherwise those above the noise edge, as many again (weak structure lies just under it, and the
+    likelihood learns each component's noise) and a few; but not more than one for ``SAMPLES_PER_AXIS`` samples, because
+    later components of a small cohort carry families and single samples, which take the map away from populations
+    (see benchmarks/README.md); and at least ``MIN_AXES``.
     """
     if pcs is not None:
         return pcs
@@ -296,7 +296,7 @@ def embed_run(
         force: Overwrite outputs.
 
     Raises:
-        MismatchError: too few of the model's variants, or samples with none observed, or another genome build.
+        MismatchError: too few of the model's variants, or samples with none observed.
         GenoviError: its other children, for bad input or lack of resources.
     """
     names = [".embedding.tsv", ".match.tsv"] + ([".eigenvec"] if eigenvec else [])

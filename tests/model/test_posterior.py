@@ -14,7 +14,7 @@ from toys import Recorder, build_model, data_from, noise_for, numpy, stream
 
 from genovi.model.config import POSTERIORS, ModelConfig
 from genovi.model.densities import Noise
-from genovi.model.posterior import build_posterior
+from genovi.model.posterior import START_LOG_STD, build_posterior
 from genovi.model.schedule import END
 
 each_posterior = pytest.mark.parametrize("posterior", POSTERIORS)
@@ -152,6 +152,17 @@ def test_deviations_stay_in_a_sane_range_for_absurd_data(posterior: str, device:
     for drawn in noise.draws:
         assert drawn.std.min() > 1e-4 and drawn.std.max() < 1e2
     assert torch.isfinite(path.chain + path.entropy).all()
+
+
+@each_posterior
+def test_posteriors_begin_narrow_about_a_mean_that_follows_x(posterior: str, device: str) -> None:
+    """The decoder sees where samples are before the posterior has learned how sure to be."""
+    config = ModelConfig(latent_dim=2, posterior=posterior, prior="normal", steps=3, hidden=16)
+    posterior_at_start = build_posterior(4, config, stream(1)).double().to(device)
+    x = torch.randn(20, 4, generator=stream(2), dtype=torch.float64).to(device)
+    z = posterior_at_start.draw(x, Noise(stream(3, device)), 2000).z
+    np.testing.assert_allclose(numpy(z.std(dim=0)), np.exp(START_LOG_STD), rtol=0.35)
+    assert (numpy(z.mean(dim=0)).std(axis=0) > 0.02).all()
 
 
 @pytest.mark.parametrize("steps", [1, 4, 8])

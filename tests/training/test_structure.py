@@ -31,7 +31,7 @@ def embed(x: np.ndarray, posterior: str, steps: int) -> np.ndarray:
 
 @each_posterior
 def test_populations_separate_by_training(posterior: str) -> None:
-    x, labels = pcs(3, POPULATIONS, PER, 0.05, COMPONENTS)
+    x, labels = pcs(4, POPULATIONS, PER, 0.05, COMPONENTS)
     before, after = embed(x, posterior, 1), embed(x, posterior, 300)
     assert neighbour_accuracy(before, labels, 10) < 0.5
     assert neighbour_accuracy(after, labels, 10) > 0.8
@@ -40,7 +40,7 @@ def test_populations_separate_by_training(posterior: str) -> None:
 
 @each_posterior
 def test_no_structure_is_made_up(posterior: str) -> None:
-    x, labels = pcs(3, POPULATIONS, PER, 0.0, COMPONENTS)
+    x, labels = pcs(4, POPULATIONS, PER, 0.0, COMPONENTS)
     after = embed(x, posterior, 300)
     assert neighbour_accuracy(after, labels, 10) < CHANCE + 0.15
     assert separation(after, labels) < 0.15

@@ -178,6 +178,17 @@ def test_without_sleep_there_is_none() -> None:
     assert all(record.sleep == 0 for record in history)
 
 
+@each_posterior
+def test_the_weight_of_sleep_counts(posterior: str) -> None:
+    last = [
+        fit(data(), model_config(posterior), training_config(epochs=30, sleep_weight=weight), SEEDS, Monitor()).history[
+            -1
+        ]
+        for weight in (1e-9, 1.0)
+    ]
+    assert last[1].sleep < last[0].sleep - 0.2
+
+
 def test_steps_decide_the_epochs_where_those_are_not_given() -> None:
     # 90 training samples in batches of 32: two steps an epoch
     assert len(fit(data(), model_config(), training_config(epochs=0, steps=7), SEEDS, Monitor()).history) == 4

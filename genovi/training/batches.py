@@ -16,13 +16,13 @@ MIN_HELD_OUT = 20
 def split_samples(n: int, holdout: float, seeds: Seeds) -> tuple[np.ndarray, np.ndarray]:
     """Indices of training and held-out samples, drawn without looking at anything but ``n``.
 
-    Cohorts whose held-out share would be under ``MIN_HELD_OUT`` samples keep everybody in training: a bound of so few
-    is too noisy to stop by.
+    At least ``MIN_HELD_OUT`` are held out, because a bound of fewer is too noisy to stop by; cohorts of which that would
+    be more than a tenth keep everybody in training, unless ``holdout`` asks for that many.
     """
     order = seeds.numpy("split").permutation(n)
     count = round(holdout * n)
     if count < MIN_HELD_OUT:
-        count = 0
+        count = MIN_HELD_OUT if holdout > 0 and n >= 10 * MIN_HELD_OUT else 0
     return np.sort(order[count:]), np.sort(order[:count])
 
 

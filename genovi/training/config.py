@@ -30,7 +30,7 @@ class TrainingConfig:
     batch_size: int = 256
     lr: float = 5e-3
     sleep_weight: float = 0.1
-    holdout: float = 0.1
+    holdout: float = 0.05
     patience: int = 200
     device: str = "auto"
     threads: int | None = 1

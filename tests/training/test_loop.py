@@ -54,6 +54,7 @@ def training_config(**changes: object) -> TrainingConfig:
         "holdout": 0.25,
         "patience": 1000,
         "device": "cpu",
+        "threads": None,
     }
     return TrainingConfig(**{**settings, **changes})
 
@@ -239,6 +240,17 @@ def test_with_nothing_held_out_the_last_weights_are_returned() -> None:
     last = fit(x, model_config("gaussian"), config, SEEDS, Monitor())
     assert bound_of(last, x) == pytest.approx(last.history[-1].bound, abs=1)
     assert bound_of(last, x) > last.history[5].bound + 2
+
+
+def test_the_noise_stays_above_its_floor_throughout() -> None:
+    x = 0.4 * data(60)
+    config = training_config(epochs=60, lr=3e-2, holdout=0.0)
+    free = fit(x, model_config(), config, SEEDS, Monitor()).model.likelihood.log_noise.exp()
+    floor = np.array([0.9, 0.2, 0.9, 0.2, 0.95])
+    held = fit(x, model_config(), config, SEEDS, Monitor(), floor).model.likelihood.log_noise.exp()
+    assert (free < 0.9).any()
+    assert (held.detach().numpy() >= floor - 1e-6).all()
+    assert (held.detach().numpy() > floor + 0.1).any()
 
 
 def test_a_constant_component_does_no_harm() -> None:

@@ -23,7 +23,15 @@ def embed(x: np.ndarray, posterior: str, steps: int) -> np.ndarray:
     """One draw of z for each sample, shape (n, 2), after so many steps of training."""
     model = ModelConfig(latent_dim=2, posterior=posterior, prior="mixture", steps=3, components=8, hidden=32)
     training = TrainingConfig(
-        epochs=0, steps=steps, batch_size=64, lr=1e-2, sleep_weight=0.1, holdout=0.15, patience=1000, device="cpu"
+        epochs=0,
+        steps=steps,
+        batch_size=64,
+        lr=1e-2,
+        sleep_weight=0.1,
+        holdout=0.15,
+        patience=1000,
+        device="cpu",
+        threads=None,
     )
     trained = fit(x, model, training, Seeds(7), Monitor()).model
     return numpy(trained.importance_sample(torch.as_tensor(x, dtype=torch.float32), 1, 1).z[0])

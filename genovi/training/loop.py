@@ -139,6 +139,7 @@ class _Trainer:
             evaluated = epoch % every == 0 or epoch == self.epochs
             record = self._record(epoch, means, evaluated)
             if not math.isfinite(record.bound):
+                monitor.end("diverged")
                 raise DivergedError(self._result("diverged"), epoch, self.config.lr)
             self.history.append(record)
             monitor.epoch(record)

@@ -56,7 +56,7 @@ class Monitor:
         """One epoch is over."""
 
     def end(self, reason: str) -> None:
-        """Training is over, and why: "finished", "early stop"."""
+        """Training is over, and why: "finished", "early stop", "diverged"."""
 
 
 def history_csv(history: Sequence[EpochRecord]) -> str:

@@ -58,12 +58,20 @@ def main() -> None:
     parser.add_argument("labels", type=Path, nargs="?", default=kgp3 / "labels.tsv")
     parser.add_argument("--out", type=Path, default=Path("benchmark-out"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--protocols", nargs="+", choices=sorted(PROTOCOLS), default=list(PROTOCOLS))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     logging.getLogger("genovi").setLevel(logging.WARNING)
     labels = read_labels(arguments.labels)
-    rows = transductive(arguments.genotypes, labels, arguments.seeds, arguments.out)
-    rows += inductive(arguments.genotypes, labels, arguments.seeds, arguments.out)
+    file = arguments.out / "ancestry.json"
+    for protocol in arguments.protocols:
+        new = PROTOCOLS[protocol](arguments.genotypes, labels, arguments.seeds, arguments.out)
+        old = json.loads(file.read_text())["rows"] if file.exists() else []
+        write([*(row for row in old if row["protocol"] != protocol), *new], arguments)
+
+
+def write(rows: list[Row], arguments: argparse.Namespace) -> None:
+    """Write all rows and their table."""
     report = {
         "data": arguments.genotypes.name,
         "genovi": version(),
@@ -152,12 +160,15 @@ def inductive(genotypes: Path, labels: SampleLabels, seeds: list[int], out: Path
     projected = project(axes, standardiser, aligned).scores
     uncorrected = project(axes, standardiser, aligned, training=True).scores
 
+    def named(embedding: Embedding) -> tuple[str, ...]:
+        return match(labels, embedding.samples).column(labels.default_population_column())
+
     def judge(method: str, seed: int | None, train: Embedding, test: Embedding) -> Row:
         row: Row = {
             "protocol": "inductive",
             "method": method,
             "seed": seed,
-            "knn": inductive_knn(train, labels, test, labels).accuracy,
+            "knn": inductive_knn(train, named(train), test, named(test)).accuracy,
         }
         print(row, flush=True)
         return row
@@ -211,6 +222,8 @@ def summary(values: list[float]) -> str:
     spread = f" ± {(max(values) - min(values)) / 2:.{digits}f}" if len(values) > 1 else ""
     return f"{np.mean(values):.{digits}f}{spread}"
 
+
+PROTOCOLS = {"transductive": transductive, "inductive": inductive}
 
 if __name__ == "__main__":
     main()

@@ -16,8 +16,8 @@ MIN_HELD_OUT = 20
 def split_samples(n: int, holdout: float, seeds: Seeds) -> tuple[np.ndarray, np.ndarray]:
     """Indices of training and held-out samples, drawn without looking at anything but ``n``.
 
-    At least ``MIN_HELD_OUT`` are held out, because a bound of fewer is too noisy to stop by; cohorts of which that would
-    be more than a tenth keep everybody in training, unless ``holdout`` asks for that many.
+    At least ``MIN_HELD_OUT`` are held out, because a bound of fewer is too noisy to stop by; cohorts of which that
+    would be more than a tenth keep everybody in training, unless ``holdout`` asks for that many.
     """
     order = seeds.numpy("split").permutation(n)
     count = round(holdout * n)

@@ -18,7 +18,9 @@ def test_a_split_parts_all_samples_in_two(n: int, holdout: float, root: int) -> 
     training, held_out = split_samples(n, holdout, Seeds(root))
     np.testing.assert_array_equal(np.sort(np.concatenate([training, held_out])), np.arange(n))
     assert (np.diff(training) > 0).all() and (np.diff(held_out) > 0).all()
-    assert len(held_out) in (0, MIN_HELD_OUT, round(holdout * n))
+    fallback = MIN_HELD_OUT if holdout > 0 and n >= 10 * MIN_HELD_OUT else 0
+    asked = round(holdout * n)
+    assert len(held_out) == (asked if asked >= MIN_HELD_OUT else fallback)
     assert len(held_out) == 0 or len(held_out) >= MIN_HELD_OUT
 
 

@@ -5,9 +5,9 @@
 Without files it takes 1000 Genomes (kgp3) from the folder of real data, $GENOVI_REAL_DATA.
 
 One default configuration; labels are used for judging only. Transductive: fitted to everybody. Inductive: fitted to
-80 %, the other 20 % (stratified by population, one fixed split for all methods and seeds) embedded by the method's
-own way for new samples. PCs of all methods come from the same quality control and the same projection, corrected for
-shrinkage. Writes DIR/ancestry.json and DIR/ancestry.md.
+80 %, the other 20 % embedded by the method's own way for new samples; five such splits, stratified by population and
+the same for all methods, so that everybody is new once; each split has its own seed. PCs of all methods come from the
+same quality control and the same projection, corrected for shrinkage. Writes DIR/ancestry.json and DIR/ancestry.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold
 
 from genovi.baselines import pca_embedding, tsne_embedding, umap_embedding, umap_inductive
 from genovi.embedding import Embedding
@@ -47,6 +47,7 @@ from genovi.training.monitor import Monitor
 
 REPO = Path(__file__).resolve().parents[1]
 PCS = 15
+SPLITS = 5
 SPLIT_SEED = 0
 Row = dict[str, Any]
 
@@ -144,16 +145,22 @@ def transductive(genotypes: Path, labels: SampleLabels, seeds: list[int], out: P
 
 
 def inductive(genotypes: Path, labels: SampleLabels, seeds: list[int], out: Path) -> list[Row]:
-    """80 % in the fit, the rest are new."""
+    """80 % in the fit, the rest are new; everybody is new in one of the splits. Seeds are the numbers of the splits."""
     matrix = open_genotypes([genotypes])
     population = match(labels, matrix.samples).column(labels.default_population_column())
-    old, new = train_test_split(
-        np.arange(matrix.n_samples), test_size=0.2, stratify=population, random_state=SPLIT_SEED
-    )
-    for name, index in (("old", old), ("new", new)):
-        write_plink1(matrix.take_samples(np.sort(index)), out / name)
-    fitted, _ = apply_qc(open_genotypes([out / "old.bed"]), QCConfig())
-    query = open_genotypes([out / "new.bed"])
+    folds = StratifiedKFold(SPLITS, shuffle=True, random_state=SPLIT_SEED).split(np.zeros(len(population)), population)
+    rows = []
+    for seed, (old, new) in enumerate(folds, start=1):
+        for name, index in (("old", old), ("new", new)):
+            write_plink1(matrix.take_samples(np.sort(index)), out / name)
+        rows += split_rows(out / "old.bed", out / "new.bed", labels, seed, out)
+    return rows
+
+
+def split_rows(old: Path, new: Path, labels: SampleLabels, seed: int, out: Path) -> list[Row]:
+    """All methods on one split."""
+    fitted, _ = apply_qc(open_genotypes([old]), QCConfig())
+    query = open_genotypes([new])
     standardiser = Standardiser.fit(fitted)
     axes, scores = fit_axes(fitted, standardiser, PCS, Seeds(1))
     aligned = align(query, match_variants(standardiser.variants, query.variants))
@@ -163,31 +170,25 @@ def inductive(genotypes: Path, labels: SampleLabels, seeds: list[int], out: Path
     def named(embedding: Embedding) -> tuple[str, ...]:
         return match(labels, embedding.samples).column(labels.default_population_column())
 
-    def judge(method: str, seed: int | None, train: Embedding, test: Embedding) -> Row:
-        row: Row = {
-            "protocol": "inductive",
-            "method": method,
-            "seed": seed,
-            "knn": inductive_knn(train, named(train), test, named(test)).accuracy,
-        }
+    def judge(method: str, train: Embedding, test: Embedding) -> Row:
+        accuracy = inductive_knn(train, named(train), test, named(test)).accuracy
+        row: Row = {"protocol": "inductive", "method": method, "seed": seed, "knn": accuracy}
         print(row, flush=True)
         return row
 
     pcs = pca_embedding(scores, fitted.samples, PCS)
     rows = [
-        judge(f"PCA, {PCS} PCs", None, pcs, pca_embedding(projected, query.samples, PCS)),
-        judge(f"PCA, {PCS} PCs, shrinkage not corrected", None, pcs, pca_embedding(uncorrected, query.samples, PCS)),
+        judge(f"PCA, {PCS} PCs", pcs, pca_embedding(projected, query.samples, PCS)),
+        judge(f"PCA, {PCS} PCs, shrinkage not corrected", pcs, pca_embedding(uncorrected, query.samples, PCS)),
     ]
-    for seed in seeds:
-        pair = umap_inductive(scores, fitted.samples, projected, query.samples, Seeds(seed), min_dist=0.1)
-        rows.append(judge(f"UMAP on {PCS} PCs, min_dist 0.1", seed, *pair))
-        for posterior in ("gaussian", "ddvi"):
-            run = out / f"{posterior}.inductive.{seed}"
-            trained = genovi_run(posterior, out / "old.bed", run, seed)
-            provenance = Provenance.start(seed=seed, command="benchmarks/ancestry.py")
-            placed = embed_run(run, [out / "new.bed"], out / f"new.{seed}", provenance=provenance, force=True)
-            row = judge(f"genovi, {posterior}", seed, trained.embedding, placed.embedding)
-            rows.append(row | {"elbo": trained.bounds.elbo, "iwae": trained.bounds.iwae})
+    pair = umap_inductive(scores, fitted.samples, projected, query.samples, Seeds(seed), min_dist=0.1)
+    rows.append(judge(f"UMAP on {PCS} PCs, min_dist 0.1", *pair))
+    for posterior in ("gaussian", "ddvi"):
+        trained = genovi_run(posterior, old, out / f"{posterior}.inductive.{seed}", seed)
+        provenance = Provenance.start(seed=seed, command="benchmarks/ancestry.py")
+        placed = embed_run(trained.out, [new], out / f"new.{seed}", provenance=provenance, force=True)
+        row = judge(f"genovi, {posterior}", trained.embedding, placed.embedding)
+        rows.append(row | {"elbo": trained.bounds.elbo, "iwae": trained.bounds.iwae})
     return rows
 
 

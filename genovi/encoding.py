@@ -1,6 +1,7 @@
 """From a sample's principal components to its row of an embedding.
 
-The posterior is summarised with importance weights, v_k = softmax_k w_k over K draws z_k from q(z|x):
+The posterior is summarised with importance weights v_k over K draws z_k, first from q(z|x), then from a Gaussian where
+those say that it lies (see genovi.model.importance):
 
     mean = sum_k v_k z_k,      std^2 = sum_k v_k (z_k - mean)^2,      p(cluster) = sum_k v_k p(cluster | z_k)
 
@@ -41,7 +42,7 @@ def encode(
     data = torch.as_tensor(x, dtype=torch.float32)
     means, stds, clusters, probabilities = [], [], [], []
     for rows in data.split(4096):
-        sample = model.importance_sample(rows.to(device), DRAWS, seed)
+        sample = model.posterior_sample(rows.to(device), DRAWS, seed)
         weights = sample.weights[..., None]
         mean = (weights * sample.z).sum(0)
         means.append(mean.cpu())

@@ -44,10 +44,10 @@ class ModelConfig:
             raise ConfigError("components must not be negative", where=self.components)
 
     def for_cohort(self, n_samples: int) -> ModelConfig:
-        """This configuration with the number of components decided: one for 25 samples, between 10 and 100."""
+        """This configuration with the number of components decided: one for 25 samples, between 5 and 100."""
         if self.components:
             return self
-        return replace(self, components=min(max(n_samples // 25, 10), 100))
+        return replace(self, components=min(max(n_samples // 25, 5), 100))
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

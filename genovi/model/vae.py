@@ -8,14 +8,15 @@ Source: Piriyakulkij, Wang, Kuleshov (AAAI 2025), section 3; Burda, Grosse, Sala
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
+from genovi.model.importance import ImportanceSample, refine
 from genovi.model.likelihood import GaussianLikelihood
 from genovi.model.posterior import build_posterior
 from genovi.model.prior import build_prior
@@ -47,39 +48,6 @@ class BoundTerms:
     def tempered(self, beta: float) -> Tensor:
         """w with all terms but the reconstruction weighted by ``beta``."""
         return self.reconstruction + beta * (self.prior + self.chain + self.entropy)
-
-
-@dataclass(frozen=True)
-class ImportanceSample:
-    """K draws from q for each sample, with their log-weights.
-
-    Attributes:
-        z: shape (K, n, d).
-        log_weight: w, shape (K, n).
-    """
-
-    z: Tensor
-    log_weight: Tensor
-
-    @property
-    def weights(self) -> Tensor:
-        """Self-normalised weights, shape (K, n), sum 1 over K."""
-        return torch.softmax(self.log_weight, dim=0)
-
-    @property
-    def elbo(self) -> Tensor:
-        """Mean log-weight: a lower bound of log p(x), shape (n,)."""
-        return self.log_weight.mean(dim=0)
-
-    @property
-    def iwae(self) -> Tensor:
-        """Importance-weighted bound, shape (n,)."""
-        return torch.logsumexp(self.log_weight, dim=0) - math.log(len(self.log_weight))
-
-    @property
-    def effective_size(self) -> Tensor:
-        """Effective sample size 1 / sum of squared weights, in [1, K], shape (n,)."""
-        return 1 / self.weights.square().sum(dim=0)
 
 
 class LatentModel(nn.Module):
@@ -142,3 +110,20 @@ class LatentModel(nn.Module):
             z.append(drawn)
             log_weight.append(terms.log_weight)
         return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))
+
+    @torch.no_grad()
+    def posterior_sample(self, x: Tensor, draws: int, seed: int) -> ImportanceSample:
+        """Weighted draws from p(z | x) for each row of ``x``, shape (n, k): paths from q, then draws around them.
+
+        As with ``importance_sample``, a row depends on ``seed`` and on itself alone.
+        """
+        parts = []
+        for rows in x.split(max(1, _ROWS_AT_ONCE // draws)):
+            first = self.importance_sample(rows, draws, seed)
+            parts.append(refine(first, partial(self.log_joint, rows), seed))
+        z, log_weight = [part.z for part in parts], [part.log_weight for part in parts]
+        return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))
+
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x | z) + log p(z), shape (..., batch)."""
+        return self.likelihood.log_density(x, z) + self.prior.log_density(z)

@@ -1,0 +1,107 @@
+"""Importance sampling: weighted draws from p(z|x), and a second round that makes their weights nearly equal.
+
+The first draws are paths of q(y_0..y_T | x); their weights also carry the noise of y_1 .. y_T, so that few of them
+count. They still say where p(z|x) lies. The second draws come from one Gaussian there,
+
+    z_k ~ g = N(m, C),      v_k = p(x|z_k) p(z_k) / g(z_k),      k = 1..K,
+
+with m the weighted mean of the first and C their covariance, widened. z_k are scrambled Sobol points, which fill g
+more evenly than random ones. This is adaptive importance sampling (Oh and Berger 1992, Journal of Statistical
+Computation and Simulation 41:143); points: Owen (1998), Journal of Complexity 14:466.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genovi.model.densities import LOG_2PI
+
+WIDENING = 1.5  # of the covariance: a proposal should be wider than what it proposes for
+_EVENNESS = 0.25  # even points are worth more than random ones of the same effective size
+_LEAST = 2.0  # effective draws under which there is no spread to speak of
+_TRUST = 8.0  # effective draws that the spread of q counts for in the covariance
+
+
+@dataclass(frozen=True)
+class ImportanceSample:
+    """K draws from q for each sample, with their log-weights.
+
+    Attributes:
+        z: shape (K, n, d).
+        log_weight: w, shape (K, n).
+    """
+
+    z: Tensor
+    log_weight: Tensor
+
+    @property
+    def weights(self) -> Tensor:
+        """Self-normalised weights, shape (K, n), sum 1 over K."""
+        return torch.softmax(self.log_weight, dim=0)
+
+    @property
+    def elbo(self) -> Tensor:
+        """Mean log-weight: a lower bound of log p(x), shape (n,)."""
+        return self.log_weight.mean(dim=0)
+
+    @property
+    def iwae(self) -> Tensor:
+        """Importance-weighted bound, shape (n,)."""
+        return torch.logsumexp(self.log_weight, dim=0) - math.log(len(self.log_weight))
+
+    @property
+    def effective_size(self) -> Tensor:
+        """Effective sample size 1 / sum of squared weights, in [1, K], shape (n,)."""
+        return 1 / self.weights.square().sum(dim=0)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Weighted mean, shape (n, d), and covariance, shape (n, d, d)."""
+        return _moments(self.z, self.weights)
+
+
+def _moments(z: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    mean = torch.einsum("kn,kni->ni", weights, z)
+    centred = z - mean
+    return mean, torch.einsum("kn,kni,knj->nij", weights, centred, centred)
+
+
+def refine(first: ImportanceSample, log_joint: Callable[[Tensor], Tensor], seed: int) -> ImportanceSample:
+    """As many draws again from a Gaussian fitted to the first ones; for each sample the better of the two sets.
+
+    Args:
+        first: K draws from q for each of n samples.
+        log_joint: Gives log p(x | z) + log p(z), shape (K, n), of z, shape (K, n, d).
+        seed: Of the points, which are the same for all samples.
+
+    Returns:
+        K draws for each sample. Where the Gaussian does not suit (a far lower effective size), the first.
+    """
+    draws, _, d = first.z.shape
+    mean, covariance = first.moments()
+    spread = _moments(first.z, torch.full_like(first.log_weight, 1 / draws))[1]
+    size = first.effective_size[:, None, None]
+    widened = WIDENING * (size * covariance + _TRUST * spread) / (size + _TRUST)
+    # on the CPU: tiny matrices, and not every accelerator has the decomposition
+    factor, failed = torch.linalg.cholesky_ex(widened.double().cpu())
+    usable = (failed == 0) & torch.isfinite(factor).all(-1).all(-1)
+    factor = torch.where(usable[:, None, None], factor, torch.eye(d, dtype=factor.dtype)).to(mean)
+    points = _normal_points(draws, d, seed).to(mean)
+    z = mean + torch.einsum("nij,kj->kni", factor, points)
+    log_proposal = -0.5 * (points.square() + LOG_2PI).sum(-1)[:, None] - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    second = ImportanceSample(z, log_joint(z) - log_proposal)
+    enough = (_EVENNESS * first.effective_size).clamp(min=_LEAST)
+    better = usable.to(mean.device) & (second.effective_size > enough)
+    return ImportanceSample(
+        torch.where(better[:, None], second.z, first.z), torch.where(better, second.log_weight, first.log_weight)
+    )
+
+
+def _normal_points(n: int, d: int, seed: int) -> Tensor:
+    """n points that fill N(0, I) evenly, shape (n, d), float64."""
+    uniform = torch.quasirandom.SobolEngine(d, scramble=True, seed=seed).draw(n, dtype=torch.float64)
+    return math.sqrt(2) * torch.erfinv((2 * uniform - 1).clamp(-1 + 1e-12, 1 - 1e-12))

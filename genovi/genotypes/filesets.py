@@ -1,0 +1,128 @@
+"""What formats of several files share: finding the files of one name, reading their tables, naming their samples."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from genovi.errors import DataError
+from genovi.genotypes.bgzf import sniff
+from genovi.genotypes.building import decode_text
+from genovi.genotypes.vcfheader import check_sample_names
+
+logger = logging.getLogger("genovi")
+
+_HEAD_BYTES = 4096
+
+
+def part(prefix: Path, suffix: str) -> Path:
+    """The file of a fileset with this suffix; ``Path.with_suffix`` would cut names with dots."""
+    return Path(f"{prefix}{suffix}")
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes of a regular file as they are; none where it cannot be read, which is told when it is opened."""
+    try:
+        if not path.is_file():
+            return b""
+        with open(path, "rb") as stream:
+            return stream.read(_HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def missing_part(path: Path, why: str) -> DataError:
+    """The error for a fileset of which one file is not there."""
+    return DataError(
+        f"no {path.suffix} file beside the fileset", where=path, why=why, fix="copy all files of the fileset"
+    )
+
+
+def read_text(path: Path) -> str:
+    """The text of an uncompressed table.
+
+    Raises:
+        DataError: there is no such file, it is empty, compressed, or cannot be read.
+    """
+    if sniff(path).compression != "plain":
+        raise DataError("this file is compressed", where=path, fix="decompress it with `gunzip`")
+    return decode_text(path.read_bytes()).removeprefix("\ufeff")
+
+
+def table_rows(path: Path, text: str, n_columns: Sequence[int], names: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of each line that is not blank.
+
+    Args:
+        path: The file, for messages.
+        text: Its content; columns are separated by white space.
+        n_columns: How many columns a line may have.
+        names: Names of the columns, for messages.
+
+    Raises:
+        DataError: a line has another number of columns, or there is no line.
+    """
+    number = 0
+    found = False
+    for number, line in enumerate(text.split("\n"), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) not in n_columns:
+            raise DataError(
+                f"{len(fields)} columns, expected {' or '.join(map(str, n_columns))}",
+                where=f"{path}, line {number}",
+                why=f"they are {names}",
+                fix="repair or remove this line",
+            )
+        found = True
+        yield number, fields
+    if not found:
+        raise DataError("empty file", where=path, fix="make the fileset again")
+
+
+def parse_position(text: str, path: Path, number: int) -> int:
+    """A position in base pairs.
+
+    Raises:
+        DataError: it is not a whole number that fits int64.
+    """
+    try:
+        position = int(text)
+        if abs(position) < 2**62:
+            return position
+    except ValueError:
+        pass
+    raise DataError(
+        f"position {text[:40]!r} is not a whole number",
+        where=f"{path}, line {number}",
+        fix="repair or remove this line",
+    )
+
+
+def name_samples(families: Sequence[str], ids: Sequence[str], path: Path) -> tuple[str, ...]:
+    """Sample names: the individual identifiers, with that of the family before them (FID_IID) where they repeat.
+
+    Raises:
+        DataError: a name is empty or repeats even so.
+    """
+    names = tuple(ids)
+    if len(set(names)) < len(names):
+        logger.warning("%s: within-family identifiers (IID) repeat; samples are named FID_IID", path)
+        names = tuple(f"{family}_{name}" for family, name in zip(families, ids, strict=True))
+    check_sample_names(names, str(path))
+    return names
+
+
+def shared_objects(values: Sequence[str]) -> np.ndarray:
+    """``values`` as an array of str, one object for each different string: alleles repeat a million times.
+
+    Returns:
+        shape (n_values,), object (str).
+    """
+    shared: dict[str, str] = {}
+    array = np.empty(len(values), dtype=object)
+    array[:] = [shared.setdefault(value, value) for value in values]
+    return array

@@ -10,7 +10,8 @@ import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.bgzf import sniff
-from genovi.genotypes.building import decode_text
+from genovi.genotypes.building import decode_text, normalise_allele
+from genovi.genotypes.matrix import VariantTable
 from genovi.genotypes.vcfheader import check_sample_names
 
 logger = logging.getLogger("genovi")
@@ -83,23 +84,54 @@ def table_rows(path: Path, text: str, n_columns: Sequence[int], names: str) -> I
         raise DataError("empty file", where=path, fix="make the fileset again")
 
 
-def parse_position(text: str, path: Path, number: int) -> int:
-    """A position in base pairs.
+class VariantRows:
+    """Collects a variant table from the lines of a text file.
 
-    Raises:
-        DataError: it is not a whole number that fits int64.
+    Args:
+        path: The file, for messages.
     """
-    try:
-        position = int(text)
-        if abs(position) < 2**62:
-            return position
-    except ValueError:
-        pass
-    raise DataError(
-        f"position {text[:40]!r} is not a whole number",
-        where=f"{path}, line {number}",
-        fix="repair or remove this line",
-    )
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._columns: tuple[list[str], list[str], list[str], list[str]] = ([], [], [], [])
+        self._positions: list[int] = []
+
+    def add(self, number: int, chrom: str, pos: str, identifier: str, ref: str, alt: str) -> None:
+        """Take in the variant of line ``number``.
+
+        Raises:
+            DataError: the position is not a whole number that fits int64.
+        """
+        try:
+            position = int(pos)
+        except ValueError:
+            position = 2**62
+        if abs(position) >= 2**62:
+            raise DataError(
+                f"position {pos[:40]!r} is not a whole number",
+                where=f"{self._path}, line {number}",
+                fix="repair or remove this line",
+            )
+        self._positions.append(position)
+        for column, value in zip(self._columns, (chrom, identifier, ref, alt), strict=True):
+            column.append(value)
+
+    def table(self) -> VariantTable:
+        """The variants so far.
+
+        Raises:
+            DataError: there is none.
+        """
+        if not self._positions:
+            raise DataError("no variants", where=self._path, fix="make the fileset again")
+        chroms, ids, refs, alts = self._columns
+        return VariantTable(
+            chrom=_shared_objects(chroms),
+            pos=np.array(self._positions, dtype=np.int64),
+            id=_shared_objects(ids),
+            ref=_shared_objects([normalise_allele(allele) for allele in refs]),
+            alt=_shared_objects([normalise_allele(allele) for allele in alts]),
+        )
 
 
 def name_samples(families: Sequence[str], ids: Sequence[str], path: Path) -> tuple[str, ...]:
@@ -116,12 +148,8 @@ def name_samples(families: Sequence[str], ids: Sequence[str], path: Path) -> tup
     return names
 
 
-def shared_objects(values: Sequence[str]) -> np.ndarray:
-    """``values`` as an array of str, one object for each different string: alleles repeat a million times.
-
-    Returns:
-        shape (n_values,), object (str).
-    """
+def _shared_objects(values: Sequence[str]) -> np.ndarray:
+    # One object for each different string: alleles and contigs repeat a million times.
     shared: dict[str, str] = {}
     array = np.empty(len(values), dtype=object)
     array[:] = [shared.setdefault(value, value) for value in values]

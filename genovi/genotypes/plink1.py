@@ -12,16 +12,7 @@ import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.bgzf import sniff
-from genovi.genotypes.building import normalise_allele
-from genovi.genotypes.filesets import (
-    missing_part,
-    name_samples,
-    parse_position,
-    part,
-    read_text,
-    shared_objects,
-    table_rows,
-)
+from genovi.genotypes.filesets import VariantRows, missing_part, name_samples, part, read_text, table_rows
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
 
 MAGIC = b"\x6c\x1b"
@@ -103,18 +94,8 @@ def _read_fam(path: Path) -> tuple[str, ...]:
 
 
 def _read_bim(path: Path) -> VariantTable:
-    columns: list[list[str]] = [[], [], [], []]
-    positions: list[int] = []
+    rows = VariantRows(path)
     for number, cells in table_rows(path, read_text(path), (6,), "chromosome ID cM position A1 A2"):
         chrom, identifier, _, pos, a1, a2 = cells
-        positions.append(parse_position(pos, path, number))
-        for column, value in zip(columns, (chrom, identifier, a2, a1), strict=True):
-            column.append(value)
-    chroms, ids, refs, alts = columns
-    return VariantTable(
-        chrom=shared_objects(chroms),
-        pos=np.array(positions, dtype=np.int64),
-        id=shared_objects(ids),
-        ref=shared_objects([normalise_allele(allele) for allele in refs]),
-        alt=shared_objects([normalise_allele(allele) for allele in alts]),
-    )
+        rows.add(number, chrom, pos, identifier, a2, a1)
+    return rows.table()

@@ -14,15 +14,14 @@ import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.bgzf import sniff, truncated
-from genovi.genotypes.building import decode_text, normalise_allele
+from genovi.genotypes.building import decode_text
 from genovi.genotypes.filesets import (
+    VariantRows,
     head_of,
     missing_part,
     name_samples,
-    parse_position,
     part,
     read_text,
-    shared_objects,
     table_rows,
 )
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, pack
@@ -230,8 +229,7 @@ def _pvar_text(path: Path) -> str:
 
 
 def _read_pvar(path: Path, evidence: HeaderEvidence) -> VariantTable:
-    columns: dict[str, list[str]] = {name: [] for name in ("#CHROM", "ID", "REF", "ALT")}
-    positions: list[int] = []
+    rows = VariantRows(path)
     places: tuple[int, ...] | None = None
     n_split = 0
     for number, line in enumerate(_pvar_text(path).split("\n"), start=1):
@@ -255,19 +253,8 @@ def _read_pvar(path: Path, evidence: HeaderEvidence) -> VariantTable:
                 why="the line or the file is truncated",
                 fix="copy it again, or repair this line",
             )
-        chrom, pos, identifier, ref, alt = (fields[place] for place in places)
-        positions.append(parse_position(pos, path, number))
-        for name, value in zip(columns, (chrom, identifier, ref, alt), strict=True):
-            columns[name].append(value)
-    if not positions:
-        raise DataError("no variants", where=path, fix="make the fileset again")
-    return VariantTable(
-        chrom=shared_objects(columns["#CHROM"]),
-        pos=np.array(positions, dtype=np.int64),
-        id=shared_objects(columns["ID"]),
-        ref=shared_objects([normalise_allele(allele) for allele in columns["REF"]]),
-        alt=shared_objects([normalise_allele(allele) for allele in columns["ALT"]]),
-    )
+        rows.add(number, *(fields[place] for place in places))
+    return rows.table()
 
 
 def _pvar_places(header: list[str], path: Path, number: int) -> tuple[int, ...]:

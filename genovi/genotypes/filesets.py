@@ -126,11 +126,11 @@ class VariantRows:
             raise DataError("no variants", where=self._path, fix="make the fileset again")
         chroms, ids, refs, alts = self._columns
         return VariantTable(
-            chrom=_shared_objects(chroms),
+            chrom=shared_objects(chroms),
             pos=np.array(self._positions, dtype=np.int64),
-            id=_shared_objects(ids),
-            ref=_shared_objects([normalise_allele(allele) for allele in refs]),
-            alt=_shared_objects([normalise_allele(allele) for allele in alts]),
+            id=shared_objects(ids),
+            ref=shared_objects([normalise_allele(allele) for allele in refs]),
+            alt=shared_objects([normalise_allele(allele) for allele in alts]),
         )
 
 
@@ -148,8 +148,12 @@ def name_samples(families: Sequence[str], ids: Sequence[str], path: Path) -> tup
     return names
 
 
-def _shared_objects(values: Sequence[str]) -> np.ndarray:
-    # One object for each different string: alleles and contigs repeat a million times.
+def shared_objects(values: Sequence[str]) -> np.ndarray:
+    """``values`` as an array of str, one object for each different string: alleles repeat a million times.
+
+    Returns:
+        shape (n_values,), object (str).
+    """
     shared: dict[str, str] = {}
     array = np.empty(len(values), dtype=object)
     array[:] = [shared.setdefault(value, value) for value in values]

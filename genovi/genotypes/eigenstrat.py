@@ -74,7 +74,8 @@ def read_eigenstrat(geno: Path) -> GenotypeMatrix:
         if not path.exists():
             raise missing_part(path, _WHY)
     head = sniff(geno)
-    form = _form(head.head) if head.compression == "plain" else ""
+    # The first line alone decides here, so that a wrong character further on is told with its line.
+    form = _form(head.head.partition(b"\n")[0]) if head.compression == "plain" else ""
     if not form:
         raise DataError(
             "not a genotype file of an EIGENSTRAT fileset",
@@ -217,10 +218,9 @@ def _read_digits(geno: Path, samples: tuple[str, ...], n_variants: int) -> np.nd
     size = max(1, _BLOCK_BYTES // width)
     for start in range(0, n_variants, size):
         stop = min(start + size, n_variants)
-        lines = np.full((stop - start) * width, ord("\n"), dtype=np.uint8)  # the last line may lack its end
+        lines = np.full((stop - start, width), ord("\n"), dtype=np.uint8)  # the last line may lack its end
         block = text[start * width : stop * width]
-        lines[: len(block)] = block
-        lines = lines.reshape(stop - start, width)
+        lines.reshape(-1)[: len(block)] = block
         dosages = _DIGIT_TO_DOSAGE[lines[:, :n_samples]]
         if np.any(dosages < -1) or np.any(lines[:, -1] != ord("\n")):
             raise _bad_lines(geno, n_samples, n_variants)

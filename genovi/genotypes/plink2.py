@@ -38,10 +38,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def plink2_prefix(path: Path) -> Path | None:
-    """The prefix of the fileset that ``path`` names by its prefix or by one of its files; None if it is none.
-
-    A file of any name counts as a ``.pgen`` if it starts like one.
-    """
+    """The prefix of the fileset that ``path`` names by its prefix or by one of its files; None if it is none."""
     text = str(path)
     suffix = next((one for one in _SUFFIXES if text.endswith(one)), None)
     if suffix is not None and (suffix != ".pgen" or not path.is_file() or is_pgen(head_of(path)[:3], bed_too=True)):
@@ -187,7 +184,7 @@ def _first_alt(reader: Any, variant: int, n_samples: int) -> np.ndarray:
 
 def _reason(error: RuntimeError) -> str:
     text = error.args[0] if error.args else ""
-    return (text.decode(errors="replace") if isinstance(text, bytes) else str(text)).strip()
+    return (text.decode(errors="replace") if isinstance(text, bytes) else str(text)).strip().rstrip(".")
 
 
 def _read_psam(path: Path) -> tuple[str, ...]:

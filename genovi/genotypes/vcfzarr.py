@@ -52,6 +52,7 @@ def _call(first: int, second: int) -> tuple[int, bool, bool]:
 
 _CALLS = [_call(first, second) for first in range(5) for second in range(5)]
 _DOSAGE = np.array([call[0] for call in _CALLS], dtype=np.int8)
+_IS_CALLED = np.array([first > _MISSING or second > _MISSING for first in range(5) for second in range(5)])
 _IS_HALF = np.array([call[1] for call in _CALLS])
 _IS_HAPLOID = np.array([call[2] for call in _CALLS])
 
@@ -82,13 +83,15 @@ def read_vcf_zarr(path: Path) -> GenotypeMatrix:
         check_sample_names(samples, str(path))
         contigs, evidence = _contigs(path, group, arrays)
         variants = _variants(path, arrays, contigs)
-        packed, n_half, n_haploid = _genotypes(path, arrays["call_genotype"], variants, samples)
+        packed, tally = _genotypes(path, arrays["call_genotype"], variants, samples)
+        if tally[_IS_CALLED].sum() == 0 < tally.sum() and _substitutes(arrays):  # the header names GT, no record has it
+            raise _no_genotypes(path, _substitutes(arrays))
     facts = InputFacts(
         formats=("VCF Zarr",),
         references=tuple(evidence.references),
         contig_lengths=evidence.contig_lengths,
-        half_calls=n_half,
-        haploid_calls=n_haploid,
+        half_calls=int(tally[_IS_HALF].sum()),
+        haploid_calls=int(tally[_IS_HAPLOID].sum()),
     )
     return GenotypeMatrix(packed, samples, variants, str(path), facts)
 
@@ -125,6 +128,7 @@ def _opened(path: Path) -> Iterator[Any]:
             if path.is_dir():
                 yield zarr.open_group(os.fspath(path), mode="r")
             else:
+                zipfile.ZipFile(path).close()  # what it raises on a damaged archive is kinder than the store's error
                 with ZipStore(path, mode="r") as store:
                     yield zarr.open_group(store, path=_inner_folder(path) or "", mode="r")
     except (OSError, ValueError, LookupError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -146,13 +150,7 @@ def _check_arrays(path: Path, arrays: dict[str, Any]) -> None:
             fix="write it with `vcf2zarr convert`",
         )
     if "call_genotype" not in arrays:
-        others = ", ".join(key for key in _GENOTYPE_SUBSTITUTES if f"call_{key}" in arrays)
-        raise DataError(
-            "no genotypes (call_genotype)",
-            where=path,
-            why=f"it has {others} instead, which genovi does not read" if others else None,
-            fix="make it from a VCF with called genotypes (GT)",
-        )
+        raise _no_genotypes(path, _substitutes(arrays))
     shape = arrays["call_genotype"].shape
     n_variants, n_samples = arrays["variant_position"].shape[0], arrays["sample_id"].shape[0]
     if len(shape) != 3 or shape[:2] != (n_variants, n_samples):
@@ -182,6 +180,19 @@ def _check_arrays(path: Path, arrays: dict[str, Any]) -> None:
             lost,
             "homozygous for REF" if not arrays["call_genotype"].fill_value else "missing",
         )
+
+
+def _substitutes(arrays: dict[str, Any]) -> str:
+    return ", ".join(key for key in _GENOTYPE_SUBSTITUTES if f"call_{key}" in arrays)
+
+
+def _no_genotypes(path: Path, substitutes: str) -> DataError:
+    return DataError(
+        "no genotypes (call_genotype)",
+        where=path,
+        why=f"it has {substitutes} instead, which genovi does not read" if substitutes else None,
+        fix="make it from a VCF with called genotypes (GT)",
+    )
 
 
 def _n_absent(path: Path, array: Any) -> int:
@@ -242,8 +253,10 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _genotypes(path: Path, array: Any, variants: VariantTable, samples: tuple[str, ...]) -> tuple[np.ndarray, int, int]:
-    """Packed genotypes, and numbers of half calls and of haploid calls."""
+def _genotypes(
+    path: Path, array: Any, variants: VariantTable, samples: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Packed genotypes, and how often each of ``_CALLS`` occurs, shape (25,), int64."""
     n_variants, n_samples, _ = array.shape
     n_alleles = np.array([1 if alt == "." else 2 + alt.count(",") for alt in variants.alt.tolist()], dtype=np.int64)
     packed = np.zeros((n_variants, (n_samples + 3) // 4), dtype=np.uint8)
@@ -263,7 +276,7 @@ def _genotypes(path: Path, array: Any, variants: VariantTable, samples: tuple[st
             calls = _states(alleles, n_alleles[rows])
             tally += np.bincount(calls.ravel(), minlength=len(_CALLS))
             packed[rows, first // 4 : first // 4 + (calls.shape[1] + 3) // 4] = pack(_DOSAGE[calls])
-    return packed, int(tally[_IS_HALF].sum()), int(tally[_IS_HAPLOID].sum())
+    return packed, tally
 
 
 def _states(alleles: np.ndarray, n_alleles: np.ndarray) -> np.ndarray:

@@ -21,7 +21,16 @@ import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.bgzf import sniff
-from genovi.genotypes.filesets import VariantRows, head_of, missing_part, part, read_text, table_rows
+from genovi.genotypes.filesets import (
+    VariantRows,
+    head_of,
+    missing_part,
+    part,
+    read_text,
+    regular_columns,
+    regular_variants,
+    table_rows,
+)
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, pack
 from genovi.genotypes.vcfheader import check_sample_names
 
@@ -273,8 +282,14 @@ def _read_ind(path: Path) -> tuple[str, ...]:
 
 
 def _read_snp(path: Path) -> VariantTable:
-    rows = VariantRows(path)
     text = _without_comments(path)
+    columns = regular_columns(text, 6)
+    if columns is not None:
+        columns[1] = [_CHROMOSOMES.get(chrom, chrom) for chrom in columns[1]]
+    regular = regular_variants(columns, chrom=1, pos=3, identifier=0, ref=5, alt=4)
+    if regular is not None:
+        return regular
+    rows = VariantRows(path)
     for number, cells in table_rows(path, text, (4, 6), "ID chromosome morgans position and two alleles"):
         if len(cells) == 4:
             raise DataError(

@@ -12,7 +12,16 @@ import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.bgzf import sniff
-from genovi.genotypes.filesets import VariantRows, missing_part, name_samples, part, read_text, table_rows
+from genovi.genotypes.filesets import (
+    VariantRows,
+    missing_part,
+    name_samples,
+    part,
+    read_text,
+    regular_columns,
+    regular_variants,
+    table_rows,
+)
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
 
 MAGIC = b"\x6c\x1b"
@@ -94,8 +103,12 @@ def _read_fam(path: Path) -> tuple[str, ...]:
 
 
 def _read_bim(path: Path) -> VariantTable:
+    text = read_text(path)
+    regular = regular_variants(regular_columns(text, 6), chrom=0, pos=3, identifier=1, ref=5, alt=4)
+    if regular is not None:
+        return regular
     rows = VariantRows(path)
-    for number, cells in table_rows(path, read_text(path), (6,), "chromosome ID cM position A1 A2"):
+    for number, cells in table_rows(path, text, (6,), "chromosome ID cM position A1 A2"):
         chrom, identifier, _, pos, a1, a2 = cells
         rows.add(number, chrom, pos, identifier, a2, a1)
     return rows.table()

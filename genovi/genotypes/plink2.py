@@ -22,6 +22,8 @@ from genovi.genotypes.filesets import (
     name_samples,
     part,
     read_text,
+    regular_columns,
+    regular_variants,
     table_rows,
 )
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, pack
@@ -34,6 +36,7 @@ _BLOCK_BYTES = 1 << 25
 _WHY = "a PLINK 2 fileset is a .pgen, a .pvar (or .pvar.zst) and a .psam of one name"
 _SUFFIXES = (".pgen", ".pvar", ".pvar.zst", ".psam")
 _PVAR_COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT")
+_FEW_COLUMNS = 8  # with more, cells that nobody needs would take the memory
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -226,10 +229,14 @@ def _pvar_text(path: Path) -> str:
 
 
 def _read_pvar(path: Path, evidence: HeaderEvidence) -> VariantTable:
+    text = _pvar_text(path)
+    regular = _regular_pvar(text, path, evidence)
+    if regular is not None:
+        return regular
     rows = VariantRows(path)
     places: tuple[int, ...] | None = None
     n_split = 0
-    for number, line in enumerate(_pvar_text(path).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.startswith("##"):
             evidence.add(line.rstrip("\r").encode())
             continue
@@ -252,6 +259,24 @@ def _read_pvar(path: Path, evidence: HeaderEvidence) -> VariantTable:
             )
         rows.add(number, *(fields[place] for place in places))
     return rows.table()
+
+
+def _regular_pvar(text: str, path: Path, evidence: HeaderEvidence) -> VariantTable | None:
+    """The variants, if there is a header line, few columns, and nothing out of the way in them."""
+    start = 0 if text.startswith("#CHROM") else text.find("\n#CHROM") + 1
+    if not text.startswith("#CHROM", start):
+        return None
+    end = text.find("\n", start)
+    header = text[start:end].split()
+    if len(header) > _FEW_COLUMNS or end < 0:
+        return None
+    chrom, pos, identifier, ref, alt = _pvar_places(header, path, text.count("\n", 0, start) + 1)
+    columns = regular_columns(text[end + 1 :], len(header))
+    table = regular_variants(columns, chrom=chrom, pos=pos, identifier=identifier, ref=ref, alt=alt)
+    if table is not None:
+        for line in text[:start].splitlines():
+            evidence.add(line.encode())
+    return table
 
 
 def _pvar_places(header: list[str], path: Path, number: int) -> tuple[int, ...]:

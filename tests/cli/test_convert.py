@@ -59,6 +59,31 @@ def test_convert_refuses(shell: Any, tmp_path: Path, cohort: GenotypeMatrix) -> 
     shell.refuses(5, "cannot write", "convert", "a.vcf", "--out", "a.vcf/x")
 
 
+# Files that are there, and what is said when one of them is named.
+INCOMPLETE: dict[str, tuple[dict[str, bytes], str]] = {
+    "x.pgen": ({"x.pgen": b"\x6c\x1b\x10"}, "no .psam file beside the fileset (x.psam)"),
+    "x.pvar": ({"x.pvar": b"#CHROM\n", "x.psam": b"#IID\ns1\n"}, "no .pgen file beside the fileset (x.pgen)"),
+    "x.psam": ({"x.pgen": b"0", "x.pvar": b"#CHROM\n", "x.psam": b"#IID\ns\n"}, "not a PLINK 2 .pgen file (x.pgen)"),
+    "x.geno": ({"x.geno": b"GENO 1 1 0 0", "x.ind": b"s U p\n"}, "no .snp file beside the fileset (x.snp)"),
+    "x.ind": (
+        {"x.geno": b"01\n", "x.ind": b"s U p\n", "x.snp": b"v 1 0 5 A C\n"},
+        "2 genotypes, expected 1 (x.geno, line 1)",
+    ),
+    "x.vcz": ({"x.vcz/.zgroup": b"{", "x.vcz/.zattrs": b"{}"}, "(x.vcz)"),
+    "x.ped": ({"x.ped": b"f s 0 0 0 0 A A\n"}, "plink1.9 --file PREFIX --make-bed"),
+}
+
+
+@pytest.mark.parametrize("name", INCOMPLETE)
+def test_incomplete_inputs_are_told_in_one_line(shell: Any, tmp_path: Path, name: str) -> None:
+    files, said = INCOMPLETE[name]
+    for file, content in files.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(content)
+    shell.refuses(3, said, "info", name)
+    shell.refuses(3, said, "convert", name, "--out", "new")
+
+
 @pytest.mark.parametrize(
     "words", [["info", "-"], ["convert", "-", "--out", "new"], ["train", "-", "--out", "run", *FAST]]
 )

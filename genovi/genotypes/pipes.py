@@ -1,4 +1,4 @@
-"""Genotypes from standard input (``-``) and other pipes, kept in a temporary file while they are read.
+"""Genotypes from standard input (``-``) and the shell's ``<(command)``, kept in a temporary file while they are read.
 
 A pipe is read once and without going back, whereas the format is told from the start of a file and compressed blocks
 are read side by side; so its bytes go to a file first, in the folder that TMPDIR names.
@@ -19,12 +19,16 @@ from genovi.errors import ConfigError, GenoviError, ResourceError
 logger = logging.getLogger("genovi")
 
 STANDARD_INPUT = Path("-")
+_OPEN_ALREADY = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 _CHUNK_BYTES = 1 << 20
 
 
 def is_pipe(path: Path) -> bool:
-    """Whether ``path`` is ``-`` or a named pipe, such as the shell makes for ``<(command)``."""
-    return path == STANDARD_INPUT or path.is_fifo()
+    """Whether ``path`` is ``-``, or a pipe that is open already, such as the shell's ``<(command)`` or ``/dev/stdin``.
+
+    A pipe in a folder (``mkfifo``) is none of these: opening it would wait for a writer who may never come.
+    """
+    return path == STANDARD_INPUT or (str(path).startswith(_OPEN_ALREADY) and path.is_fifo())
 
 
 @contextmanager

@@ -96,9 +96,9 @@ def open_genotypes(paths: Sequence[Path]) -> GenotypeMatrix:
 
     Args:
         paths: VCF (plain, gzip, BGZF), BCF 2, VCF Zarr (a folder or a zip archive), or filesets of PLINK 1, PLINK 2 or
-            EIGENSTRAT (any of the three files, or their prefix). ``-`` is standard input and, as any named pipe, holds
-            VCF or BCF. Several are one input: they hold different variants, such as one chromosome each, of the same
-            samples, whose order may differ between files.
+            EIGENSTRAT (any of the three files, or their prefix). ``-`` is standard input and, as the shell's
+            ``<(command)``, holds VCF or BCF. Several are one input: they hold different variants, such as one
+            chromosome each, of the same samples, whose order may differ between files.
 
     Returns:
         All records in the order given; dosage counts ALT (A1 in PLINK 1, the first allele in EIGENSTRAT). A PLINK 1

@@ -1,4 +1,4 @@
-"""Standard input and named pipes."""
+"""Standard input and other pipes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import os
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,15 +57,24 @@ def test_bcf_from_standard_input_beside_a_file(
     np.testing.assert_array_equal(read.dosages(), np.concatenate([matrix.dosages()] * 2))
 
 
-def test_a_named_pipe(tmp_path: Path, matrix: GenotypeMatrix) -> None:
+def test_a_pipe_that_the_shell_opened(tmp_path: Path, matrix: GenotypeMatrix) -> None:
     content = write_vcf(tmp_path / "a.vcf", matrix, "bgzf").read_bytes()
-    os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,))
-    writer.start()
-    read = open_genotypes([tmp_path / "pipe"])
-    writer.join()
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as stream:
+        stream.write(content)  # less than a pipe holds
+    path = Path(f"/dev/fd/{reading}")
+    try:
+        read = open_genotypes([path])
+    finally:
+        os.close(reading)
     assert_same(read, matrix)
-    assert read.source == str(tmp_path / "pipe")
+    assert read.source == str(path)
+
+
+def test_a_pipe_without_a_writer_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="not a regular file"):
+        open_genotypes([tmp_path / "pipe"])
 
 
 @pytest.mark.parametrize(

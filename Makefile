@@ -57,5 +57,5 @@ $(RUNTIME): pyproject.toml setup.py constraints.txt | $(CREATED)
 	@touch $@
 
 $(TESTING): $(RUNTIME)
-	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test]'
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test,pgen,zarr]'
 	@touch $@

@@ -23,7 +23,8 @@ Inputs = Annotated[
     typer.Argument(
         metavar="INPUT",
         show_default=False,
-        help="VCF (plain, gzip, BGZF), BCF or PLINK 1 fileset; several files (one for each chromosome) are one input.",
+        help="VCF, BCF, PLINK 1 or 2, EIGENSTRAT or VCF Zarr; - is standard input. Several (one for each chromosome) "
+        "are one input.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]

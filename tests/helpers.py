@@ -6,6 +6,7 @@ import gzip
 import os
 import shutil
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -103,6 +104,20 @@ def matrix_of(dosages: np.ndarray, seed: int = 0) -> GenotypeMatrix:
     )
     samples = tuple(f"s{i + 1}" for i in range(n_samples))
     return GenotypeMatrix(pack(dosages.astype(np.int8)), samples, variants, source="simulated")
+
+
+def assert_same(one: GenotypeMatrix, other: GenotypeMatrix) -> None:
+    """Genotypes, samples and variants are equal."""
+    np.testing.assert_array_equal(one.dosages(), other.dosages())
+    assert one.samples == other.samples
+    for column in ("chrom", "pos", "id", "ref", "alt"):
+        np.testing.assert_array_equal(getattr(one.variants, column), getattr(other.variants, column))
+
+
+def run_tool(*command: object) -> None:
+    """Run an oracle that must end well."""
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def vcf_text(matrix: GenotypeMatrix) -> str:

@@ -45,7 +45,10 @@ LIBRARY = [path for path in MODULES if path.is_relative_to(REPO / "genovi")]
 MOST_LINES = 420
 MOST_LINES_OF_FUNCTION = 60  # without its docstring
 
-HEAVY = ("torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "umap", "numba", "allel", "cyvcf2", "bed_reader")
+HEAVY = (
+    "torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "umap", "numba", "allel", "cyvcf2", "bed_reader",
+    "pgenlib", "zarr", "zstandard",
+)  # fmt: skip
 WITHOUT_TORCH = (
     "errors",
     "seeding",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from genovi.labels import SampleLabels
     from genovi.provenance import Provenance
 
+_FILESET_SUFFIXES = (".bed", ".bim", ".fam", ".pgen", ".pvar", ".pvar.zst", ".psam", ".geno", ".snp", ".ind")
+
 
 def typed(ctx: typer.Context) -> str:
     """The command line as it could be typed again."""
@@ -23,13 +25,13 @@ def typed(ctx: typer.Context) -> str:
 
 
 def start_provenance(ctx: typer.Context, inputs: Sequence[Path], seed: int | None = None) -> Provenance:
-    """A record of this command, with digests of those inputs that are files (a PLINK prefix stands for three)."""
+    """A record of this command, with digests of those inputs that are files (a prefix stands for a fileset)."""
     from genovi.provenance import Provenance
 
     files = [
         file
         for path in inputs
-        for file in ([path] if path.exists() else [Path(f"{path}{suffix}") for suffix in (".bed", ".bim", ".fam")])
+        for file in ([path] if path.exists() else [Path(f"{path}{suffix}") for suffix in _FILESET_SUFFIXES])
         if file.is_file()
     ]
     return Provenance.start(seed=seed, command=typed(ctx), inputs=files)

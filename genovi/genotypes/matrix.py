@@ -8,7 +8,8 @@ sample in the lowest bits:
     10  heterozygous                     (dosage 1)
     11  no copy of the counted allele    (dosage 0)
 
-The **counted allele is ALT** in VCF and BCF and A1 (fifth column of the ``.bim``) in PLINK 1; the other one is REF,
+The **counted allele is ALT** in VCF, BCF, PLINK 2 and VCF Zarr, A1 (fifth column of the ``.bim``) in PLINK 1 and the
+first allele (fifth column of the ``.snp``) in EIGENSTRAT; the other one is REF,
 or A2. Padding bits after the last sample are zero in what genovi packs and ignored in what it maps from a file.
 Positions are 1-based base pairs.
 Decoded dosages are ``int8``: 0, 1, 2, and ``MISSING`` (-1).

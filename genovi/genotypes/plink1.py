@@ -6,18 +6,23 @@ the counted allele; A2, the sixth, stands as REF. Alleles may be letters or code
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.bgzf import sniff
-from genovi.genotypes.building import decode_text, normalise_allele
+from genovi.genotypes.filesets import (
+    VariantRows,
+    missing_part,
+    name_samples,
+    part,
+    read_text,
+    regular_columns,
+    regular_variants,
+    table_rows,
+)
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
-from genovi.genotypes.vcfheader import check_sample_names
-
-logger = logging.getLogger("genovi")
 
 MAGIC = b"\x6c\x1b"
 _VARIANT_MAJOR, _SAMPLE_MAJOR = 1, 0
@@ -30,8 +35,8 @@ def plink1_prefix(path: Path) -> Path | None:
     if text.endswith(_SUFFIXES):
         prefix = Path(text[:-4])
         # BED also names a format of intervals: without a .bim beside it, the content decides.
-        return prefix if text.endswith((".bim", ".fam")) or _part(prefix, ".bim").exists() else None
-    return path if not path.is_file() and _part(path, ".bed").is_file() else None
+        return prefix if text.endswith((".bim", ".fam")) or part(prefix, ".bim").exists() else None
+    return path if not path.is_file() and part(path, ".bed").is_file() else None
 
 
 def read_plink1(prefix: Path) -> GenotypeMatrix:
@@ -47,25 +52,16 @@ def read_plink1(prefix: Path) -> GenotypeMatrix:
     Raises:
         DataError: a file is missing or malformed, or the sizes of the three contradict each other.
     """
-    bed = _part(prefix, ".bed")
+    bed = part(prefix, ".bed")
     for suffix in _SUFFIXES:
-        if not _part(prefix, suffix).exists():
-            raise DataError(
-                f"no {suffix} file beside the fileset",
-                where=_part(prefix, suffix),
-                why="a PLINK 1 fileset is a .bed, a .bim and a .fam of one name",
-                fix="copy all three",
-            )
-    samples = _read_fam(_part(prefix, ".fam"))
-    variants = _read_bim(_part(prefix, ".bim"))
+        if not part(prefix, suffix).exists():
+            raise missing_part(part(prefix, suffix), "a PLINK 1 fileset is a .bed, a .bim and a .fam of one name")
+    samples = _read_fam(part(prefix, ".fam"))
+    variants = _read_bim(part(prefix, ".bim"))
     shape = (len(variants), (len(samples) + 3) // 4)
     _check_bed(bed, len(variants), len(samples))
     packed = np.memmap(bed, dtype=np.uint8, mode="r", offset=3, shape=shape)
     return GenotypeMatrix(packed, samples, variants, str(bed), InputFacts(formats=("PLINK 1",)))
-
-
-def _part(prefix: Path, suffix: str) -> Path:
-    return Path(f"{prefix}{suffix}")
 
 
 def _check_bed(bed: Path, n_variants: int, n_samples: int) -> None:
@@ -102,63 +98,17 @@ def _check_bed(bed: Path, n_variants: int, n_samples: int) -> None:
 
 
 def _read_fam(path: Path) -> tuple[str, ...]:
-    rows = [fields for _, fields in _rows(path, 6, "FID IID father mother sex phenotype")]
-    ids = tuple(fields[1] for fields in rows)
-    if len(set(ids)) < len(ids):
-        logger.warning("%s: within-family identifiers (IID) repeat; samples are named FID_IID", path)
-        ids = tuple(f"{fields[0]}_{fields[1]}" for fields in rows)
-    check_sample_names(ids, str(path))
-    return ids
+    rows = [cells for _, cells in table_rows(path, read_text(path), (6,), "FID IID father mother sex phenotype")]
+    return name_samples([cells[0] for cells in rows], [cells[1] for cells in rows], path)
 
 
 def _read_bim(path: Path) -> VariantTable:
-    columns: list[list[str]] = [[], [], [], []]
-    positions: list[int] = []
-    for number, (chrom, identifier, _, pos, a1, a2) in _rows(path, 6, "chromosome ID cM position A1 A2"):
-        try:
-            positions.append(int(pos))
-        except ValueError:
-            raise DataError(
-                f"position {pos!r} is not a whole number",
-                where=f"{path}, line {number}",
-                fix="repair or remove this line",
-            ) from None
-        for column, value in zip(columns, (chrom, identifier, a2, a1), strict=True):
-            column.append(value)
-    chroms, ids, refs, alts = columns
-    return VariantTable(
-        chrom=_objects(chroms),
-        pos=np.array(positions, dtype=np.int64),
-        id=_objects(ids),
-        ref=_objects([normalise_allele(allele) for allele in refs]),
-        alt=_objects([normalise_allele(allele) for allele in alts]),
-    )
-
-
-def _rows(path: Path, n_columns: int, names: str) -> list[tuple[int, list[str]]]:
-    if sniff(path).compression != "plain":
-        raise DataError("this file is compressed", where=path, fix="decompress it with `gunzip`")
-    rows = []
-    for number, line in enumerate(decode_text(path.read_bytes()).split("\n"), start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        if len(fields) != n_columns:
-            raise DataError(
-                f"{len(fields)} columns, expected {n_columns}",
-                where=f"{path}, line {number}",
-                why=f"they are {names}",
-                fix="repair or remove this line",
-            )
-        rows.append((number, fields))
-    if not rows:
-        raise DataError("empty file", where=path, fix="make the fileset again")
-    return rows
-
-
-def _objects(values: list[str]) -> np.ndarray:
-    # One object for each different string: alleles and contigs repeat a million times.
-    shared: dict[str, str] = {}
-    array = np.empty(len(values), dtype=object)
-    array[:] = [shared.setdefault(value, value) for value in values]
-    return array
+    text = read_text(path)
+    regular = regular_variants(regular_columns(text, 6), chrom=0, pos=3, identifier=1, ref=5, alt=4)
+    if regular is not None:
+        return regular
+    rows = VariantRows(path)
+    for number, cells in table_rows(path, text, (6,), "chromosome ID cM position A1 A2"):
+        chrom, identifier, _, pos, a1, a2 = cells
+        rows.add(number, chrom, pos, identifier, a2, a1)
+    return rows.table()

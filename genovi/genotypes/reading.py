@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from genovi.errors import ConfigError, DataError, MismatchError
-from genovi.genotypes import bcf, plink1
+from genovi.genotypes import bcf, eigenstrat, pipes, plink1, plink2, vcfzarr
 from genovi.genotypes.bgzf import Sniffed, sniff
 from genovi.genotypes.matrix import GenotypeMatrix
 
@@ -27,10 +27,26 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"BZh", "bzip2 data", "decompress it with `bunzip2`"),
     (b"\xfd7zXZ", "xz data", "decompress it with `unxz`"),
     (b"PK\x03\x04", "a zip archive", "unpack it"),
-    (b"\x89HDF", "HDF5 data", "give VCF, BCF or PLINK 1 files"),
-    (b"\x89PNG", "a PNG picture", "give VCF, BCF or PLINK 1 files"),
-    (b"%PDF", "a PDF document", "give VCF, BCF or PLINK 1 files"),
+    (b"\x89HDF", "HDF5 data", "give genotypes, for example a VCF"),
+    (b"\x89PNG", "a PNG picture", "give genotypes, for example a VCF"),
+    (b"%PDF", "a PDF document", "give genotypes, for example a VCF"),
     (b"\x1f\x8b", "twice gzipped data", "decompress it once with `gunzip`"),
+)
+
+
+# Formats that are told by their names alone.
+_ADVICE = {
+    ".ped": "convert it with `plink1.9 --file PREFIX --make-bed --out NEW`",
+    ".map": "convert the fileset with `plink1.9 --file PREFIX --make-bed --out NEW`",
+    ".bgen": "call genotypes with `plink2 --bgen FILE ref-first --make-pgen --out NEW`",
+}
+
+# How each format of several files is found by the name of one of them, or by their prefix, and read; what is found is
+# the path of the genotypes, without the suffix that stands first.
+_FILESETS: tuple[tuple[str, Callable[[Path], Path | None], Callable[[Path], GenotypeMatrix]], ...] = (
+    (".bed", plink1.plink1_prefix, plink1.read_plink1),
+    (".pgen", plink2.plink2_prefix, plink2.read_plink2),
+    ("", eigenstrat.eigenstrat_geno, eigenstrat.read_eigenstrat),
 )
 
 
@@ -79,12 +95,14 @@ def open_genotypes(paths: Sequence[Path]) -> GenotypeMatrix:
     """Read genotypes.
 
     Args:
-        paths: VCF (plain, gzip, BGZF), BCF 2, or PLINK 1 filesets (any of the three files, or their prefix). Several
-            are one input: they hold different variants, such as one chromosome each, of the same samples, whose order
-            may differ between files.
+        paths: VCF (plain, gzip, BGZF), BCF 2, VCF Zarr (a folder or a zip archive), or filesets of PLINK 1, PLINK 2 or
+            EIGENSTRAT (any of the three files, or their prefix). ``-`` is standard input and, as the shell's
+            ``<(command)``, holds VCF or BCF. Several are one input: they hold different variants, such as one
+            chromosome each, of the same samples, whose order may differ between files.
 
     Returns:
-        All records in the order given; dosage counts ALT (A1 in PLINK 1). A PLINK 1 fileset alone stays a memory map.
+        All records in the order given; dosage counts ALT (A1 in PLINK 1, the first allele in EIGENSTRAT). A PLINK 1
+        fileset alone stays a memory map.
 
     Raises:
         ConfigError: no path, or one given twice.
@@ -147,21 +165,49 @@ def describe(paths: Sequence[Path]) -> InputSummary:
 def _read_all(paths: Sequence[Path]) -> list[GenotypeMatrix]:
     """One matrix per file or fileset; the parts of a fileset count once."""
     if not paths:
-        raise ConfigError("no input", fix="name at least one VCF, BCF or PLINK 1 file")
-    inputs: dict[Path, tuple[Path, bool]] = {}
+        raise ConfigError("no input", fix="name at least one genotype file")
+    inputs: dict[Path, tuple[Path, Callable[[Path], GenotypeMatrix]]] = {}
     seen: set[Path] = set()
     for path in map(Path, paths):
         if path.absolute() in seen:
             raise ConfigError("the same input is given twice", where=path, fix="name it once")
         seen.add(path.absolute())
-        prefix = plink1.plink1_prefix(path)
-        inputs.setdefault((prefix or path).absolute(), (prefix or path, prefix is not None))
-    return [_read_one(path, is_plink1) for path, is_plink1 in inputs.values()]
+        place, read = _reader_of(path)
+        inputs.setdefault(place.absolute(), (place, read))
+    return [read(place) for place, read in inputs.values()]
 
 
-def _read_one(path: Path, is_plink1: bool) -> GenotypeMatrix:
-    if is_plink1:
-        return plink1.read_plink1(path)
+def _reader_of(path: Path) -> tuple[Path, Callable[[Path], GenotypeMatrix]]:
+    """What ``path`` stands for, such as the prefix of a fileset, and the function that reads it."""
+    if pipes.is_pipe(path):
+        return path, _read_pipe
+    if vcfzarr.is_vcf_zarr(path):
+        return path, vcfzarr.read_vcf_zarr
+    found = [(place, read, suffix) for suffix, find, read in _FILESETS if (place := find(path)) is not None]
+    if len(found) > 1:
+        raise ConfigError(
+            f"this names {len(found)} filesets of different formats",
+            where=path,
+            why=f"there are {' and '.join(f'{place}{suffix}' for place, _, suffix in found)}",
+            fix="name the file with the genotypes instead of the prefix",
+        )
+    return found[0][:2] if found else (path, _read_file)
+
+
+def _read_pipe(path: Path) -> GenotypeMatrix:
+    with pipes.spooled(path) as (file, name):
+        return replace(_read_file(file), source=name)
+
+
+def _read_file(path: Path) -> GenotypeMatrix:
+    """A format of one file."""
+    if path.is_dir() and (path / "metadata.json").is_file():
+        raise DataError(
+            "this folder is no VCF Zarr store",
+            where=path,
+            why="it may be the intermediate form that `vcf2zarr explode` makes",
+            fix="go on with `vcf2zarr encode`",
+        )
     sniffed = sniff(path)
     if sniffed.head.startswith(bcf.MAGIC):
         return bcf.read_bcf(path, sniffed.compression)
@@ -170,13 +216,13 @@ def _read_one(path: Path, is_plink1: bool) -> GenotypeMatrix:
 
         return read_vcf(path, sniffed.compression)
     if sniffed.head.startswith(plink1.MAGIC) and sniffed.compression == "plain":
-        if path.suffix == ".bed":
+        if path.suffix == ".bed" and not plink2.is_pgen(sniffed.head):
             return plink1.read_plink1(path.with_suffix(""))
         raise DataError(
-            "PLINK binary genotypes under another name than PREFIX.bed",
+            "PLINK binary genotypes under another name than PREFIX.bed or PREFIX.pgen",
             where=path,
-            why="a .bim and a .fam of the same name belong to it",
-            fix="rename it, or for a .pgen convert it with `plink2 --pfile PREFIX --make-bed --out NEW`",
+            why="files with variants and samples, of the same name, belong to it",
+            fix="rename it",
         )
     raise _not_genotypes(path, sniffed)
 
@@ -187,10 +233,10 @@ def _not_genotypes(path: Path, sniffed: Sniffed) -> DataError:
             return DataError(f"this is {what}, not genotypes that genovi reads", where=path, fix=fix)
     printable = b"\x00" not in sniffed.head
     return DataError(
-        "not a VCF, BCF or PLINK 1 file",
+        "not a VCF, BCF, PLINK, EIGENSTRAT or VCF Zarr file",
         where=path,
         why="it is text without a VCF header" if printable else "its first bytes are of none of these formats",
-        fix="a VCF starts with ##fileformat=VCF; a PLINK 1 fileset is named by its .bed",
+        fix=_ADVICE.get(path.suffix, "a VCF starts with ##fileformat=VCF; a PLINK 1 fileset is named by its .bed"),
     )
 
 

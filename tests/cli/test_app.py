@@ -27,9 +27,13 @@ COMMANDS = [
     ["plot", "training"],
     ["evaluate"],
     ["info"],
+    ["convert"],
     ["demo"],
 ]
-HEAVY = ["torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "umap", "numba", "allel", "cyvcf2", "bed_reader"]
+HEAVY = [
+    "torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "umap", "numba", "allel", "cyvcf2", "bed_reader",
+    "pgenlib", "zarr", "zstandard",
+]  # fmt: skip
 
 
 def failing(error: BaseException) -> Result:

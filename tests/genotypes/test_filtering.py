@@ -229,7 +229,7 @@ def test_one_sample_passes_where_filters_allow() -> None:
 def test_plink2_keeps_the_same_samples_and_variants(tmp_path: Path, name: str) -> None:
     """plink2 filters with --geno before --mind when both are given, so each runs on its own."""
     prefix = real_data(f"{name}.bed").with_suffix("")
-    matrix = open_genotypes([prefix])
+    matrix = open_genotypes([Path(f"{prefix}.bed")])
     command = [needs("plink2"), "--bfile", str(prefix), "--threads", "1", "--chr-set", "38"]
     if matrix.n_samples < 300:
         command += ["--bad-freqs"]

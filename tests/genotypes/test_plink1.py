@@ -6,25 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import matrix_of, needs, real_data, simulate_structure
+from helpers import assert_same, matrix_of, needs, real_data, simulate_structure
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from genovi.errors import DataError
 from genovi.genotypes.counting import allele_counts
-from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.reading import open_genotypes
 from genovi.genotypes.writing import write_plink1
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 13))
-
-
-def assert_same(one: GenotypeMatrix, other: GenotypeMatrix) -> None:
-    np.testing.assert_array_equal(one.dosages(), other.dosages())
-    assert one.samples == other.samples
-    for column in ("chrom", "pos", "id", "ref", "alt"):
-        np.testing.assert_array_equal(getattr(one.variants, column), getattr(other.variants, column))
 
 
 @given(hnp.arrays(np.int8, shapes, elements=st.integers(-1, 2)))
@@ -102,14 +94,11 @@ def test_sample_major_files_are_refused_with_advice(fileset: Path) -> None:
         open_genotypes([bed])
 
 
-def test_pgen_data_is_refused_with_advice(fileset: Path, tmp_path: Path) -> None:
+def test_pgen_data_under_the_name_of_a_bed_are_refused_with_advice(fileset: Path) -> None:
     bed = Path(f"{fileset}.bed")
     bed.write_bytes(b"\x6c\x1b\x10" + bed.read_bytes()[3:])
     with pytest.raises(DataError, match=r"pgen.*--make-bed"):
         open_genotypes([bed])
-    (tmp_path / "y.pgen").write_bytes(b"\x6c\x1b\x10" + bytes(20))
-    with pytest.raises(DataError, match=r"pgen.*--make-bed"):
-        open_genotypes([tmp_path / "y.pgen"])
 
 
 @pytest.mark.parametrize("suffix", [".bed", ".bim", ".fam"])
@@ -122,7 +111,7 @@ def test_a_missing_part_is_named(fileset: Path, suffix: str) -> None:
 
 def test_bed_intervals_are_not_genotypes(tmp_path: Path) -> None:
     (tmp_path / "genes.bed").write_text("chr1\t10\t20\n")
-    with pytest.raises(DataError, match="not a VCF, BCF or PLINK 1 file"):
+    with pytest.raises(DataError, match="not a VCF"):
         open_genotypes([tmp_path / "genes.bed"])
 
 
@@ -181,7 +170,7 @@ def test_bed_reader_reads_real_filesets_the_same(name: str) -> None:
     from bed_reader import open_bed
 
     prefix = real_data(f"{name}.bed").with_suffix("")
-    matrix = open_genotypes([prefix])
+    matrix = open_genotypes([Path(f"{prefix}.bed")])
     # The counts are given because bed-reader does not parse tables that are padded with spaces.
     with open_bed(f"{prefix}.bed", iid_count=matrix.n_samples, sid_count=matrix.n_variants) as reader:
         dosages = reader.read(dtype="int8").T

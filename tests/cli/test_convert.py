@@ -1,0 +1,95 @@
+"""``genovi convert``: once to a fileset, from which training starts at once; and standard input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import assert_same, simulate_structure, write_vcf
+
+from genovi.embedding import Embedding
+from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.reading import open_genotypes
+
+FAST = ("--epochs", "2", "--batch-size", "32", "--steps", "1", "--device", "cpu", "--threads", "1", "--seed", "1")
+
+
+@pytest.fixture
+def cohort() -> GenotypeMatrix:
+    return simulate_structure(4, 3, 12, 220, 0.15, 0.01)[0]
+
+
+def test_convert_says_what_it_wrote(shell: Any, tmp_path: Path, cohort: GenotypeMatrix) -> None:
+    write_vcf(tmp_path / "a.vcf.gz", cohort, "bgzf")
+    result = shell("convert", "a.vcf.gz", "--out", "all")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        "wrote 36 samples x 220 variants to all.bed\n"
+        "genome build: unknown (neither header nor positions tell GRCh37 from GRCh38)\n"
+    )
+    assert_same(open_genotypes([tmp_path / "all.bed"]), cohort)
+    some = shell("convert", "all", "--out", "some", "--chr", "3,5-6", "--quiet")
+    assert (some.exit_code, some.stderr) == (0, "")
+    assert some.stdout.startswith("wrote 36 samples x 30 variants to some.bed; left out 190 on other chromosomes\n")
+
+
+def test_training_from_the_fileset_gives_the_same_map(shell: Any, tmp_path: Path, cohort: GenotypeMatrix) -> None:
+    write_vcf(tmp_path / "a.vcf.gz", cohort, "bgzf")
+    assert shell("convert", "a.vcf.gz", "--out", "all").exit_code == 0
+    for name, run in (("a.vcf.gz", "vcf"), ("all", "bed")):
+        result = shell("train", name, "--out", run, *FAST)
+        assert result.exit_code == 0, result.output
+    one, other = (Embedding.read_tsv(tmp_path / run / "embedding.tsv") for run in ("vcf", "bed"))
+    np.testing.assert_array_equal(one.mean, other.mean)
+    assert one.samples == other.samples
+
+
+def test_convert_refuses(shell: Any, tmp_path: Path, cohort: GenotypeMatrix) -> None:
+    write_vcf(tmp_path / "a.vcf", cohort)
+    (tmp_path / "taken.bim").write_text("mine")
+    shell.refuses(2, "--force", "convert", "a.vcf", "--out", "taken")
+    shell.refuses(2, "--out", "convert", "a.vcf")
+    shell.refuses(2, "--chr", "convert", "a.vcf", "--out", "x", "--chr", "9-2")
+    shell.refuses(3, "no variants on the chromosomes", "convert", "a.vcf", "--out", "x", "--chr", "X")
+    shell.refuses(3, "no such file", "convert", "absent", "--out", "x")
+    shell.refuses(5, "cannot write", "convert", "a.vcf", "--out", "a.vcf/x")
+
+
+# Files that are there, and what is said when one of them is named.
+INCOMPLETE: dict[str, tuple[dict[str, bytes], str]] = {
+    "x.pgen": ({"x.pgen": b"\x6c\x1b\x10"}, "no .psam file beside the fileset (x.psam)"),
+    "x.pvar": ({"x.pvar": b"#CHROM\n", "x.psam": b"#IID\ns1\n"}, "no .pgen file beside the fileset (x.pgen)"),
+    "x.psam": ({"x.pgen": b"0", "x.pvar": b"#CHROM\n", "x.psam": b"#IID\ns\n"}, "not a PLINK 2 .pgen file (x.pgen)"),
+    "x.geno": ({"x.geno": b"GENO 1 1 0 0", "x.ind": b"s U p\n"}, "no .snp file beside the fileset (x.snp)"),
+    "x.ind": (
+        {"x.geno": b"01\n", "x.ind": b"s U p\n", "x.snp": b"v 1 0 5 A C\n"},
+        "2 genotypes, expected 1 (x.geno, line 1)",
+    ),
+    "x.vcz": ({"x.vcz/.zgroup": b"{", "x.vcz/.zattrs": b"{}"}, "(x.vcz)"),
+    "x.ped": ({"x.ped": b"f s 0 0 0 0 A A\n"}, "plink1.9 --file PREFIX --make-bed"),
+}
+
+
+@pytest.mark.parametrize("name", INCOMPLETE)
+def test_incomplete_inputs_are_told_in_one_line(shell: Any, tmp_path: Path, name: str) -> None:
+    files, said = INCOMPLETE[name]
+    for file, content in files.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(content)
+    shell.refuses(3, said, "info", name)
+    shell.refuses(3, said, "convert", name, "--out", "new")
+
+
+@pytest.mark.parametrize(
+    "words", [["info", "-"], ["convert", "-", "--out", "new"], ["train", "-", "--out", "run", *FAST]]
+)
+def test_standard_input(tmp_path: Path, cohort: GenotypeMatrix, words: list[str]) -> None:
+    content = write_vcf(tmp_path / "a.vcf.gz", cohort, "bgzf").read_bytes()
+    command = [sys.executable, "-m", "genovi", *words]
+    result = subprocess.run(command, input=content, capture_output=True, cwd=tmp_path, check=False)
+    assert result.returncode == 0, result.stderr.decode()
+    assert b"standard input" in result.stdout + result.stderr

@@ -188,7 +188,7 @@ Epochs = Annotated[
     typer.Option(
         "--epochs",
         rich_help_panel=TRAINING,
-        help="Most passes over the samples; 0 takes as many as 4,000 optimiser steps need.",
+        help="Most passes over the samples; 0 takes as many as 5,500 optimiser steps need.",
     ),
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Samples in a step.")]

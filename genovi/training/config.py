@@ -26,7 +26,7 @@ class TrainingConfig:
     """
 
     epochs: int = 0
-    steps: int = 4000
+    steps: int = 5500
     batch_size: int = 256
     lr: float = 5e-3
     sleep_weight: float = 0.1

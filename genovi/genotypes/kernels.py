@@ -20,7 +20,7 @@ _HOM_COUNTED, _MISSING, _HET, _HOM_OTHER = 0, 1, 2, 3
 _PLAIN_CODES = (_HOM_OTHER, _HET, _HOM_COUNTED)  # by dosage
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` compiled on first call, and kept on disk where there is a place for it."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
@@ -28,8 +28,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(nogil=True)(function)
 
 
-@_compiled
-def _code(ploidy: int, n_counted: int, n_missing: int, n_other: int, tally: np.ndarray) -> int:
+@compiled
+def code_of(ploidy: int, n_counted: int, n_missing: int, n_other: int, tally: np.ndarray) -> int:
     """The two-bit code of one genotype from counts of its alleles."""
     if n_missing > 0:
         if n_missing < ploidy:
@@ -44,8 +44,8 @@ def _code(ploidy: int, n_counted: int, n_missing: int, n_other: int, tally: np.n
     return _HOM_COUNTED if n_counted == ploidy else _HET
 
 
-@_compiled
-def _genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, int, int, int, int]:
+@compiled
+def parse_genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, int, int, int, int]:
     """Read one GT that starts at ``p``: status, place after it, and its alleles: all, counted, missing, others."""
     n = len(text)
     ploidy, n_counted, n_missing, n_other = 0, 0, 0, 0
@@ -74,7 +74,7 @@ def _genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, int, 
     return status, p, ploidy, n_counted, n_missing, n_other
 
 
-@_compiled
+@compiled
 def _is_plain(text: np.ndarray, p: int) -> bool:
     """Whether the column at ``p`` is two alleles, each 0 or 1, and nothing else."""
     n = len(text)
@@ -83,7 +83,7 @@ def _is_plain(text: np.ndarray, p: int) -> bool:
     return (text[p] | 1) == _ZERO + 1 and (text[p + 2] | 1) == _ZERO + 1
 
 
-@_compiled
+@compiled
 def vcf_row(
     text: np.ndarray, n_samples: int, gt_index: int, n_alleles: int, row: np.ndarray, tally: np.ndarray
 ) -> tuple[int, int]:
@@ -118,12 +118,12 @@ def vcf_row(
         if gt_index > 0 and (p == n or text[p] == _TAB):
             code = _MISSING  # trailing parts may be left out
         else:
-            status, p, ploidy, n_counted, n_missing, n_other = _genotype(text, p, n_alleles)
+            status, p, ploidy, n_counted, n_missing, n_other = parse_genotype(text, p, n_alleles)
             if status != OK:
                 return status, sample
             if ploidy > 2:
                 return POLYPLOID, sample
-            code = _code(ploidy, n_counted, n_missing, n_other, tally)
+            code = code_of(ploidy, n_counted, n_missing, n_other, tally)
         row[sample >> 2] |= np.uint8(code << (2 * (sample & 3)))
         while p < n and text[p] != _TAB:
             p += 1
@@ -133,7 +133,7 @@ def vcf_row(
     return OK, n_samples
 
 
-@_compiled
+@compiled
 def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndarray) -> tuple[int, int]:
     """Pack the genotypes of one BCF record.
 
@@ -163,11 +163,11 @@ def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndar
             return POLYPLOID, sample
         if ploidy == 0:
             ploidy, n_missing = 1, 1
-        row[sample >> 2] |= np.uint8(_code(ploidy, n_counted, n_missing, n_other, tally) << (2 * (sample & 3)))
+        row[sample >> 2] |= np.uint8(code_of(ploidy, n_counted, n_missing, n_other, tally) << (2 * (sample & 3)))
     return OK, n_samples
 
 
-@_compiled
+@compiled
 def count_codes(packed: np.ndarray, n_samples: int, per_variant: np.ndarray, sample_missing: np.ndarray) -> None:
     """Count codes by variant and missing genotypes by sample.
 
@@ -202,7 +202,7 @@ def count_codes(packed: np.ndarray, n_samples: int, per_variant: np.ndarray, sam
                 sample_missing[sample] += 1
 
 
-@_compiled
+@compiled
 def _ones(word: np.uint64) -> np.uint64:
     """Bits set in ``word``; the compiler turns this pattern into one instruction where there is one."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -211,7 +211,7 @@ def _ones(word: np.uint64) -> np.uint64:
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@_compiled
+@compiled
 def _planes(row: np.ndarray, n_samples: int, planes: np.ndarray) -> None:
     """Split packed codes into bit planes of 64 samples a word: observed, homozygous, homozygous without counted."""
     planes[:] = 0
@@ -227,7 +227,7 @@ def _planes(row: np.ndarray, n_samples: int, planes: np.ndarray) -> None:
             planes[2, word] |= bit
 
 
-@_compiled
+@compiled
 def _r2(a: np.ndarray, b: np.ndarray) -> float:
     """Squared correlation of dosages of two variants over samples observed in both; 0 where it is not defined.
 
@@ -250,7 +250,7 @@ def _r2(a: np.ndarray, b: np.ndarray) -> float:
     return covariance * covariance / variances if variances > 0 else 0.0
 
 
-@_compiled
+@compiled
 def prune(
     packed: np.ndarray,
     order: np.ndarray,

@@ -1,4 +1,7 @@
-"""VCF text, plain or compressed: records are streamed into packed rows one by one.
+"""VCF text, plain or compressed: pieces of the file become packed rows in threads.
+
+A compiled loop (``linekernels``) reads what is usual; a line that it does not take, and the one across two pieces, is
+read by itself, which gives the same genotypes, or the message where the line is at fault.
 
 Dosage counts the first ALT allele. A multi-allelic record stays one row with ALT as written ("A,C"); genotypes with a
 later ALT allele are missing in it, as is any but REF where ALT is ".". Half calls (``./1``) are missing. A haploid call
@@ -9,20 +12,30 @@ genotype are refused.
 from __future__ import annotations
 
 import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from genovi.errors import DataError
-from genovi.genotypes.bgzf import open_bytes
+from genovi.genotypes.bgzf import blaming_damage, open_bytes
 from genovi.genotypes.building import MatrixBuilder, decode_text
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
+from genovi.genotypes.pieces import Piece, open_pieces
 from genovi.genotypes.vcfheader import HeaderEvidence, parse_samples
 
 logger = logging.getLogger("genovi")
 
+BOM = b"\xef\xbb\xbf"  # some editors put it before text
 _MAX_POSITION = 2**40  # longer than any chromosome; keeps nonsense out of int64
+_MAX_DIGITS = 20
+_PADDING = 64  # what the kernel may read beyond a piece
+_MOST_THREADS = 8  # more do not pay: putting pieces together is the work of one
 _GENOTYPE_SUBSTITUTES = (b"DS", b"GP", b"GL", b"PL", b"HDS")
 
 
@@ -39,15 +52,14 @@ def read_vcf(path: Path, compression: str) -> GenotypeMatrix:
     Raises:
         DataError: the file is truncated, not a VCF, or a line of it is malformed; names file and line.
     """
-    with open_bytes(path, compression) as stream:
-        samples, evidence, n_header_lines = _read_header(stream, path)
-        records = _Records(path, samples)
-        line = b""
-        for number, line in enumerate(stream, start=n_header_lines + 1):
-            records.add(line.rstrip(b"\r\n"), number)
-        if line and not line.endswith(b"\n"):
-            logger.warning("%s: the last line has no line end; the file may be truncated", path)
-    return records.finish(evidence, f"VCF ({compression})")
+    with blaming_damage(path, compression):
+        with open_bytes(path, compression) as stream:
+            header = _read_header(stream, path)
+        records = _Records(path, header.samples, header.n_lines)
+        with open_pieces(path, compression, header.n_bytes, bytes(_PADDING)) as pieces:
+            for lines in _in_threads(pieces, len(header.samples)):
+                records.take(lines)
+        return records.finish(header.evidence, f"VCF ({compression})")
 
 
 def no_genotypes(path: Path, format_keys: set[bytes]) -> DataError:
@@ -63,15 +75,27 @@ def no_genotypes(path: Path, format_keys: set[bytes]) -> DataError:
     )
 
 
-def _read_header(stream: BinaryIO, path: Path) -> tuple[tuple[str, ...], HeaderEvidence, int]:
+@dataclass(frozen=True)
+class _Header:
+    """Samples, evidence of the build, and the size of the header in lines and bytes."""
+
+    samples: tuple[str, ...]
+    evidence: HeaderEvidence
+    n_lines: int
+    n_bytes: int
+
+
+def _read_header(stream: BinaryIO, path: Path) -> _Header:
     evidence = HeaderEvidence()
-    line_number = 0
+    line_number, n_bytes = 0, 0
     for line_number, line in enumerate(stream, start=1):
-        if line.startswith(b"##"):
-            evidence.add(line)
-        elif line.startswith(b"#"):
-            return parse_samples(line.rstrip(b"\r\n"), path, line_number), evidence, line_number
-        elif line.strip():
+        n_bytes += len(line)
+        text = line.removeprefix(BOM) if line_number == 1 else line
+        if text.startswith(b"##"):
+            evidence.add(text)
+        elif text.startswith(b"#"):
+            return _Header(parse_samples(text.rstrip(b"\r\n"), path, line_number), evidence, line_number, n_bytes)
+        elif text.strip():
             break
     raise DataError(
         "no #CHROM line before the records" if line_number else "no header",
@@ -81,13 +105,70 @@ def _read_header(stream: BinaryIO, path: Path) -> tuple[tuple[str, ...], HeaderE
     )
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """What a piece of text holds.
+
+    Attributes:
+        head: Bytes up to and with its first line end: the end of a line that began in an earlier piece.
+        tail: Bytes after its last line end; None where the piece has no line end at all.
+        text: The piece, shape (n_bytes,), uint8.
+        rows, places: Of the lines between, as ``linekernels.vcf_lines`` fills them.
+        tally: Half calls and haploid calls in them.
+    """
+
+    head: bytes
+    tail: bytes | None
+    text: np.ndarray
+    rows: np.ndarray
+    places: np.ndarray
+    tally: np.ndarray
+
+
+def _in_threads(pieces: Iterator[Piece], n_samples: int) -> Iterator[_Lines]:
+    """The lines of each piece, in file order; some pieces are worked on ahead."""
+    n_threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    waiting: deque[Future[_Lines]] = deque()
+    with ThreadPoolExecutor(n_threads) as pool:
+        try:
+            for piece in pieces:
+                waiting.append(pool.submit(_parse, piece, n_samples))
+                if len(waiting) > 2 * n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _parse(piece: Piece, n_samples: int) -> _Lines:
+    from genovi.genotypes import linekernels
+
+    raw = piece()
+    stop = len(raw) - _PADDING
+    first, last = raw.find(b"\n", 0, stop) + 1, raw.rfind(b"\n", 0, stop) + 1
+    n_lines = raw.count(b"\n", first, last)
+    text = np.frombuffer(raw, dtype=np.uint8)
+    rows = np.zeros((n_lines, (n_samples + 3) // 4), dtype=np.uint8)
+    places = np.empty((n_lines, linekernels.N_PLACES), dtype=np.int64)
+    tally = np.zeros(2, dtype=np.int64)
+    linekernels.vcf_lines(text, first, last, n_samples, rows, places, tally)
+    if first == 0:
+        return _Lines(raw[:stop], None, text, rows, places, tally)
+    return _Lines(raw[:first], raw[last:stop], text, rows, places, tally)
+
+
 class _Records:
     """Parses record lines into a MatrixBuilder."""
 
-    def __init__(self, path: Path, samples: tuple[str, ...]) -> None:
-        from genovi.genotypes import kernels
+    def __init__(self, path: Path, samples: tuple[str, ...], n_header_lines: int) -> None:
+        from genovi.genotypes import kernels, linekernels
 
         self._kernels = kernels
+        self._columns = linekernels
+        self._n_lines = n_header_lines
+        self._unfinished: list[bytes] = []
         self._path = path
         self._samples = samples
         self._builder = MatrixBuilder(samples, str(path))
@@ -98,8 +179,34 @@ class _Records:
         if len(samples) % 4:
             self._missing_row[-1] &= (1 << 2 * (len(samples) % 4)) - 1
 
-    def add(self, line: bytes, line_number: int) -> None:
-        """Take in one line."""
+    def take(self, lines: _Lines) -> None:
+        """Take in a piece."""
+        self._unfinished.append(lines.head)
+        if lines.tail is None:
+            return
+        self._add(b"".join(self._unfinished))
+        self._unfinished = [lines.tail] if lines.tail else []
+        places, columns = lines.places, self._columns
+        self._tally += lines.tally
+        start = 0
+        for careful in np.flatnonzero(places[:, columns.CAREFUL]).tolist():
+            self._add_all(lines, slice(start, careful))
+            self._add(lines.text[places[careful, columns.LINE] : places[careful, columns.STOP]].tobytes())
+            start = careful + 1
+        self._add_all(lines, slice(start, len(places)))
+
+    def _add_all(self, lines: _Lines, which: slice) -> None:
+        """Take in lines that the kernel has read."""
+        places, columns, text = lines.places[which], self._columns, lines.text
+        self._n_lines += len(places)
+        if len(places):
+            ends = places[:, [columns.LINE, columns.CHROM_END, columns.ID, columns.ID_END, columns.REF_END, columns.ALT_END]]
+            self._builder.extend(lines.rows[which], text, places[:, columns.POS], ends)
+
+    def _add(self, raw: bytes) -> None:
+        """Take in one line by itself."""
+        self._n_lines += 1
+        line, line_number = raw.rstrip(b"\r\n"), self._n_lines
         if not line:
             return
         fields = line.split(b"\t", 9)
@@ -108,7 +215,7 @@ class _Records:
         chrom, pos, identifier, ref, alt, _, _, _, format_, columns = fields
         if not (chrom and ref and alt):
             raise self._bad("CHROM, REF or ALT is empty", line_number)
-        if not pos.isdigit() or int(pos) > _MAX_POSITION:
+        if not pos.isdigit() or len(pos) > _MAX_DIGITS or int(pos) > _MAX_POSITION:
             raise self._bad(f"POS {_shown(pos)} is not a whole number of base pairs", line_number)
         row = self._builder.row()
         gt_place = self._gt_place(format_)
@@ -117,6 +224,7 @@ class _Records:
             self._without_gt += 1
         else:
             n_alleles = 1 if alt == b"." else 2 + alt.count(b",")
+            row[:] = 0
             text = np.frombuffer(columns, dtype=np.uint8)
             status, sample = self._kernels.vcf_row(text, len(self._samples), gt_place, n_alleles, row, self._tally)
             if status != self._kernels.OK:
@@ -125,6 +233,9 @@ class _Records:
 
     def finish(self, evidence: HeaderEvidence, format_name: str) -> GenotypeMatrix:
         """The matrix of all records."""
+        if self._unfinished:
+            self._add(b"".join(self._unfinished))
+            logger.warning("%s: the last line has no line end; the file may be truncated", self._path)
         if self._without_gt and self._without_gt == len(self._builder):
             raise no_genotypes(self._path, {key for keys in self._gt_places for key in keys.split(b":")})
         return self._builder.finish(

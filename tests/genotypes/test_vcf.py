@@ -147,7 +147,7 @@ HOSTILE = {
     "gzip in gzip": (gzip.compress(gzip.compress(b"x")), "twice"),
     "gzip without end": (gzip.compress(vcf("0/1", n_records=50).encode())[:-9], "truncated"),
     "gzip cut in the header": (gzip.compress(vcf("0/1").encode())[:12], "truncated"),
-    "gzip with rubbish behind": (gzip.compress(vcf("0/1").encode()) + b"rubbish", "damaged gzip"),
+    "gzip with rubbish behind": (gzip.compress(vcf("0/1").encode()) + b"rubbish" * 4, "damaged gzip"),
     "BGZF without end block": (bgzf(vcf("0/1").encode())[:-28], "end-of-file block is missing"),
     "BGZF cut in a block": (bgzf(vcf("0/1", n_records=9000).encode())[:-200], "end-of-file block is missing"),
 }

@@ -49,27 +49,17 @@ class MatrixBuilder:
         self._ref.append(self._allele(ref))
         self._alt.append(self._allele(alt))
 
-    def extend(self, rows: np.ndarray, text: np.ndarray, pos: np.ndarray, ends: np.ndarray) -> None:
-        """Add many rows.
-
-        Args:
-            rows: PLINK 1 codes, shape (n_rows, ceil(n_samples / 4)), uint8.
-            text: Text that the variants' names stand in, shape (n_bytes,), uint8.
-            pos: Positions, shape (n_rows,), int64.
-            ends: Places in ``text`` where CHROM starts and ends, ID starts and ends, REF ends and ALT ends, shape
-                (n_rows, 6), int64; REF and ALT start a byte after what is before them.
-        """
+    def extend(self, rows: np.ndarray, variants: VariantTable) -> None:
+        """Add many rows: PLINK 1 codes, shape (n_rows, ceil(n_samples / 4)), uint8, and their variants."""
         n = len(self._pos)
         while n + len(rows) > len(self._packed):
             self._packed.resize((len(self._packed) * 3 // 2, self._packed.shape[1]), refcheck=False)
         self._packed[n : n + len(rows)] = rows
-        raw = memoryview(text)
-        chrom, chrom_end, identifier, id_end, ref_end, alt_end = ends.T.tolist()
-        self._pos.extend(pos.tolist())
-        self._chrom.extend([self._text(bytes(raw[a:b])) for a, b in zip(chrom, chrom_end, strict=True)])
-        self._id.extend([_identifier(bytes(raw[a:b])) for a, b in zip(identifier, id_end, strict=True)])
-        self._ref.extend([self._allele(bytes(raw[a + 1 : b])) for a, b in zip(id_end, ref_end, strict=True)])
-        self._alt.extend([self._allele(bytes(raw[a + 1 : b])) for a, b in zip(ref_end, alt_end, strict=True)])
+        self._chrom.extend(variants.chrom.tolist())
+        self._pos.extend(variants.pos.tolist())
+        self._id.extend(variants.id.tolist())
+        self._ref.extend(variants.ref.tolist())
+        self._alt.extend(variants.alt.tolist())
 
     def finish(self, facts: InputFacts) -> GenotypeMatrix:
         """The matrix of all committed rows."""

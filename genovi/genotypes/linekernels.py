@@ -19,9 +19,10 @@ from numba.extending import intrinsic
 
 from genovi.genotypes.kernels import OK, code_of, compiled, parse_genotype, vcf_row
 
-# Columns of ``places``: byte offsets into the text, except POS (the position) and CAREFUL (1: read this line again).
-LINE, CHROM_END, POS, ID, ID_END, REF_END, ALT_END, STOP, CAREFUL = range(9)
-N_PLACES = 9
+# Columns of ``places``: byte offsets into the text, except POS (the position) CAREFUL (1: read this
+# line by itself) and NEW_CHROM (1: CHROM is not that of the line before, or that one is unknown).
+LINE, CHROM_END, POS, ID, ID_END, REF_END, ALT_END, STOP, CAREFUL, NEW_CHROM = range(10)
+N_PLACES = 10
 _LONGEST_POS = 12  # digits
 
 _TAB, _NEWLINE, _RETURN, _COLON, _DOT, _COMMA, _HASH, _ZERO, _NINE = 9, 10, 13, 58, 46, 44, 35, 48, 57
@@ -83,6 +84,19 @@ def _controls(_context: Any, text: Any, place: Any) -> Any:
         return builder.bitcast(below, ir.IntType(64))
 
     return types.uint64(text, types.int64), generate
+
+
+@intrinsic
+def _newlines(_context: Any, text: Any, place: Any) -> Any:
+    """How many of 64 bytes from ``place`` on are newlines."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(8), 64)
+        values = _loaded(context, builder, signature, args, vector)
+        equal = builder.icmp_unsigned("==", values, ir.Constant(vector, [_NEWLINE] * 64))
+        return builder.ctpop(builder.bitcast(equal, ir.IntType(64)))
+
+    return types.int64(text, types.int64), generate
 
 
 @intrinsic
@@ -254,6 +268,27 @@ def _other_genotypes(
 
 
 @compiled
+def _same_chrom(text: np.ndarray, before: np.ndarray, place: np.ndarray) -> bool:
+    """Whether two lines have the same CHROM; False where the first is careful."""
+    length = place[CHROM_END] - place[LINE]
+    if before[CAREFUL] or before[CHROM_END] - before[LINE] != length:
+        return False
+    for k in range(length):
+        if text[before[LINE] + k] != text[place[LINE] + k]:
+            return False
+    return True
+
+
+@compiled
+def count_lines(text: np.ndarray, start: int, stop: int) -> int:
+    """Line ends in ``text`` from ``start`` on, the last of which lies before ``stop``; 64 bytes follow as padding."""
+    n = 0
+    for k in range(start, stop, 64):
+        n += _newlines(text, k)
+    return n
+
+
+@compiled
 def vcf_lines(
     text: np.ndarray, start: int, stop: int, n_samples: int, rows: np.ndarray, places: np.ndarray, tally: np.ndarray
 ) -> int:
@@ -265,7 +300,7 @@ def vcf_lines(
         stop: Place after the last line, whose line end is the byte before.
         n_samples: Sample columns, at least 1.
         rows: Receives the codes, shape (n_lines, ceil(n_samples / 4)), uint8, zero before.
-        places: Receives what ``LINE`` to ``CAREFUL`` say, shape (n_lines, N_PLACES), int64. Where CAREFUL is 1 only LINE and
+        places: Receives what ``LINE`` to ``CAREFUL`` say, shape (n_lines, N_PLACES), int64, zero before. Where CAREFUL is 1 only LINE and
             STOP (the line end included) count, and the row is zero.
         tally: Counts of half calls and of haploid calls, shape (2,), int64, added to.
 
@@ -278,7 +313,6 @@ def vcf_lines(
     while p < stop:
         place = places[i]
         place[LINE] = p
-        place[CAREFUL] = 0
         before[:] = tally
         columns, n_alleles, gt_place = _fixed_columns(text, p, place)
         if columns < 0:
@@ -290,6 +324,7 @@ def vcf_lines(
         else:
             end = _leading_genotypes(text, columns, n_samples, n_alleles, rows[i], tally)
         if end < 0 or end > stop:
+            place[CHROM_END:] = 0
             place[CAREFUL] = 1
             tally[:] = before
             rows[i] = 0
@@ -297,6 +332,8 @@ def vcf_lines(
             while text[end] != _NEWLINE:
                 end = _next_control(text, end + 1)
             end += 1
+        else:
+            place[NEW_CHROM] = i == 0 or not _same_chrom(text, places[i - 1], place)
         place[STOP] = end
         p = end
         i += 1

@@ -9,27 +9,37 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from genovi.genotypes.bgzf import Block, block_length, inflate_block, naming_damage, open_bytes, scan_blocks
-
-Piece = Callable[[], bytes]
-"""Makes a stretch of text and the padding after it; may be called in any thread. Raises DataError."""
+from genovi.genotypes.bgzf import Block, block_length, inflate_block, naming_damage, open_bytes, scan_blocks, truncated
 
 _SIZE = 1 << 20  # bytes of text: fits the caches of a core, and a line rarely spans three
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text.
+
+    Attributes:
+        size: Its bytes.
+        fill: Writes them into a buffer of that size; may be called in any thread. Raises DataError.
+    """
+
+    size: int
+    fill: Callable[[memoryview], None]
+
+
 @contextmanager
-def open_pieces(path: Path, compression: str, skip: int, padding: bytes) -> Iterator[Iterator[Piece]]:
+def open_pieces(path: Path, compression: str, skip: int) -> Iterator[Iterator[Piece]]:
     """Cut the text of a file into pieces.
 
     Args:
         path: The file.
         compression: "plain", "gzip" or "BGZF".
         skip: Bytes of text to leave out at the beginning.
-        padding: What to put after each piece.
 
     Yields:
         The pieces in file order, good while the file is open.
@@ -39,29 +49,40 @@ def open_pieces(path: Path, compression: str, skip: int, padding: bytes) -> Iter
     """
     if compression == "gzip":
         with open_bytes(path, compression) as stream:
-            yield _streamed(stream, skip, padding)
+            yield _streamed(stream, skip)
         return
     with naming_damage(path), open(path, "rb") as stream:
         if compression == "plain":
             end = os.fstat(stream.fileno()).st_size
-            yield (partial(_read, stream, offset, padding) for offset in range(skip, end, _SIZE))
+            offsets = range(skip, end, _SIZE)
+            yield (Piece(min(_SIZE, end - offset), partial(_read, stream, path, offset)) for offset in offsets)
         else:
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                yield _groups(data, path, skip, padding)
+                yield _groups(data, path, skip)
 
 
-def _read(stream: BinaryIO, offset: int, padding: bytes) -> bytes:
-    return os.pread(stream.fileno(), _SIZE, offset) + padding
+def _read(stream: BinaryIO, path: Path, offset: int, buffer: memoryview) -> None:
+    with naming_damage(path):
+        while buffer:
+            data = os.pread(stream.fileno(), len(buffer), offset)
+            if not data:
+                raise truncated(path, "it became shorter while it was read")
+            buffer[: len(data)] = data
+            buffer, offset = buffer[len(data) :], offset + len(data)
 
 
-def _streamed(stream: BinaryIO, skip: int, padding: bytes) -> Iterator[Piece]:
+def _streamed(stream: BinaryIO, skip: int) -> Iterator[Piece]:
     while skip > 0:
         skip -= len(stream.read(min(skip, _SIZE)))
     while text := stream.read(_SIZE):
-        yield partial(bytes.__add__, text, padding)
+        yield Piece(len(text), partial(_copy, text))
 
 
-def _groups(data: mmap.mmap, path: Path, skip: int, padding: bytes) -> Iterator[Piece]:
+def _copy(text: bytes, buffer: memoryview) -> None:
+    buffer[:] = text
+
+
+def _groups(data: mmap.mmap, path: Path, skip: int) -> Iterator[Piece]:
     """BGZF blocks that together make about one piece."""
     group: list[Block] = []
     size = 0
@@ -73,13 +94,16 @@ def _groups(data: mmap.mmap, path: Path, skip: int, padding: bytes) -> Iterator[
         group.append(block)
         size += length
         if size >= _SIZE:
-            yield partial(_inflate, data, group, path, skip, padding)
+            yield Piece(size - skip, partial(_inflate, data, group, path, skip))
             group, size, skip = [], 0, 0
     if group:
-        yield partial(_inflate, data, group, path, skip, padding)
+        yield Piece(size - skip, partial(_inflate, data, group, path, skip))
 
 
-def _inflate(data: mmap.mmap, group: list[Block], path: Path, skip: int, padding: bytes) -> bytes:
-    texts = [inflate_block(data, block, path) for block in group]
-    texts[0] = texts[0][skip:]
-    return b"".join([*texts, padding])
+def _inflate(data: mmap.mmap, group: list[Block], path: Path, skip: int, buffer: memoryview) -> None:
+    start = 0
+    for block in group:
+        text = inflate_block(data, block, path)[skip:]
+        buffer[start : start + len(text)] = text
+        start += len(text)
+        skip = 0

@@ -12,10 +12,6 @@ genotype are refused.
 from __future__ import annotations
 
 import logging
-import os
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -25,8 +21,9 @@ import numpy as np
 from genovi.errors import DataError
 from genovi.genotypes.bgzf import blaming_damage, open_bytes
 from genovi.genotypes.building import MatrixBuilder, decode_text
+from genovi.genotypes.lines import Lines, read_lines
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
-from genovi.genotypes.pieces import Piece, open_pieces
+from genovi.genotypes.pieces import open_pieces
 from genovi.genotypes.vcfheader import HeaderEvidence, parse_samples
 
 logger = logging.getLogger("genovi")
@@ -34,8 +31,6 @@ logger = logging.getLogger("genovi")
 BOM = b"\xef\xbb\xbf"  # some editors put it before text
 _MAX_POSITION = 2**40  # longer than any chromosome; keeps nonsense out of int64
 _MAX_DIGITS = 20
-_PADDING = 64  # what the kernel may read beyond a piece
-_MOST_THREADS = 8  # more do not pay: putting pieces together is the work of one
 _GENOTYPE_SUBSTITUTES = (b"DS", b"GP", b"GL", b"PL", b"HDS")
 
 
@@ -56,8 +51,8 @@ def read_vcf(path: Path, compression: str) -> GenotypeMatrix:
         with open_bytes(path, compression) as stream:
             header = _read_header(stream, path)
         records = _Records(path, header.samples, header.n_lines)
-        with open_pieces(path, compression, header.n_bytes, bytes(_PADDING)) as pieces:
-            for lines in _in_threads(pieces, len(header.samples)):
+        with open_pieces(path, compression, header.n_bytes) as pieces:
+            for lines in read_lines(pieces, len(header.samples)):
                 records.take(lines)
         return records.finish(header.evidence, f"VCF ({compression})")
 
@@ -105,68 +100,13 @@ def _read_header(stream: BinaryIO, path: Path) -> _Header:
     )
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """What a piece of text holds.
-
-    Attributes:
-        head: Bytes up to and with its first line end: the end of a line that began in an earlier piece.
-        tail: Bytes after its last line end; None where the piece has no line end at all.
-        text: The piece, shape (n_bytes,), uint8.
-        rows, places: Of the lines between, as ``linekernels.vcf_lines`` fills them.
-        tally: Half calls and haploid calls in them.
-    """
-
-    head: bytes
-    tail: bytes | None
-    text: np.ndarray
-    rows: np.ndarray
-    places: np.ndarray
-    tally: np.ndarray
-
-
-def _in_threads(pieces: Iterator[Piece], n_samples: int) -> Iterator[_Lines]:
-    """The lines of each piece, in file order; some pieces are worked on ahead."""
-    n_threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    waiting: deque[Future[_Lines]] = deque()
-    with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            for piece in pieces:
-                waiting.append(pool.submit(_parse, piece, n_samples))
-                if len(waiting) > 2 * n_threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _parse(piece: Piece, n_samples: int) -> _Lines:
-    from genovi.genotypes import linekernels
-
-    raw = piece()
-    stop = len(raw) - _PADDING
-    first, last = raw.find(b"\n", 0, stop) + 1, raw.rfind(b"\n", 0, stop) + 1
-    n_lines = raw.count(b"\n", first, last)
-    text = np.frombuffer(raw, dtype=np.uint8)
-    rows = np.zeros((n_lines, (n_samples + 3) // 4), dtype=np.uint8)
-    places = np.empty((n_lines, linekernels.N_PLACES), dtype=np.int64)
-    tally = np.zeros(2, dtype=np.int64)
-    linekernels.vcf_lines(text, first, last, n_samples, rows, places, tally)
-    if first == 0:
-        return _Lines(raw[:stop], None, text, rows, places, tally)
-    return _Lines(raw[:first], raw[last:stop], text, rows, places, tally)
-
-
 class _Records:
     """Parses record lines into a MatrixBuilder."""
 
     def __init__(self, path: Path, samples: tuple[str, ...], n_header_lines: int) -> None:
-        from genovi.genotypes import kernels, linekernels
+        from genovi.genotypes import kernels
 
         self._kernels = kernels
-        self._columns = linekernels
         self._n_lines = n_header_lines
         self._unfinished: list[bytes] = []
         self._path = path
@@ -179,29 +119,25 @@ class _Records:
         if len(samples) % 4:
             self._missing_row[-1] &= (1 << 2 * (len(samples) % 4)) - 1
 
-    def take(self, lines: _Lines) -> None:
+    def take(self, lines: Lines) -> None:
         """Take in a piece."""
         self._unfinished.append(lines.head)
         if lines.tail is None:
             return
         self._add(b"".join(self._unfinished))
         self._unfinished = [lines.tail] if lines.tail else []
-        places, columns = lines.places, self._columns
         self._tally += lines.tally
         start = 0
-        for careful in np.flatnonzero(places[:, columns.CAREFUL]).tolist():
+        for careful, line in lines.careful.items():
             self._add_all(lines, slice(start, careful))
-            self._add(lines.text[places[careful, columns.LINE] : places[careful, columns.STOP]].tobytes())
+            self._add(line)
             start = careful + 1
-        self._add_all(lines, slice(start, len(places)))
+        self._add_all(lines, slice(start, len(lines.rows)))
 
-    def _add_all(self, lines: _Lines, which: slice) -> None:
+    def _add_all(self, lines: Lines, which: slice) -> None:
         """Take in lines that the kernel has read."""
-        places, columns, text = lines.places[which], self._columns, lines.text
-        self._n_lines += len(places)
-        if len(places):
-            ends = places[:, [columns.LINE, columns.CHROM_END, columns.ID, columns.ID_END, columns.REF_END, columns.ALT_END]]
-            self._builder.extend(lines.rows[which], text, places[:, columns.POS], ends)
+        self._n_lines += which.stop - which.start
+        self._builder.extend(lines.rows[which], lines.variants.take(which))
 
     def _add(self, raw: bytes) -> None:
         """Take in one line by itself."""

@@ -166,7 +166,7 @@ def test_hostile_files_get_one_line_that_names_them(tmp_path: Path, what: str) -
 def test_a_damaged_byte_in_a_compressed_file_is_found(tmp_path: Path) -> None:
     data = bytearray(bgzf(vcf("0/1", n_records=3000).encode()))
     data[200] ^= 0xFF
-    with pytest.raises(DataError, match=r"damaged gzip|truncated"):
+    with pytest.raises(DataError, match="corrupt BGZF block"):
         read(bytes(data), tmp_path)
 
 

@@ -168,41 +168,6 @@ def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndar
 
 
 @compiled
-def count_codes(packed: np.ndarray, n_samples: int, per_variant: np.ndarray, sample_missing: np.ndarray) -> None:
-    """Count codes by variant and missing genotypes by sample.
-
-    Args:
-        packed: PLINK 1 codes, shape (n_variants, ceil(n_samples / 4)), uint8.
-        n_samples: Samples; codes beyond them are ignored.
-        per_variant: Receives counts of the codes 00, 01, 10, 11, shape (n_variants, 4), int64.
-        sample_missing: Added to, shape (n_samples,), int64.
-    """
-    places = np.zeros((256, 4), dtype=np.int64)
-    for byte in range(256):
-        for k in range(4):
-            places[byte, (byte >> (2 * k)) & 3] += 1
-    n_full = n_samples >> 2
-    for i in range(packed.shape[0]):
-        n0, n1, n2, n3 = 0, 0, 0, 0
-        for b in range(n_full):
-            byte = packed[i, b]
-            n0 += places[byte, 0]
-            n1 += places[byte, 1]
-            n2 += places[byte, 2]
-            n3 += places[byte, 3]
-            if places[byte, 1] > 0:
-                for k in range(4):
-                    if (byte >> (2 * k)) & 3 == _MISSING:
-                        sample_missing[4 * b + k] += 1
-        per_variant[i, 0], per_variant[i, 1], per_variant[i, 2], per_variant[i, 3] = n0, n1, n2, n3
-        for sample in range(4 * n_full, n_samples):
-            code = (packed[i, n_full] >> (2 * (sample & 3))) & 3
-            per_variant[i, code] += 1
-            if code == _MISSING:
-                sample_missing[sample] += 1
-
-
-@compiled
 def _ones(word: np.uint64) -> np.uint64:
     """Bits set in ``word``; the compiler turns this pattern into one instruction where there is one."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -212,19 +177,89 @@ def _ones(word: np.uint64) -> np.uint64:
 
 
 @compiled
-def _planes(row: np.ndarray, n_samples: int, planes: np.ndarray) -> None:
-    """Split packed codes into bit planes of 64 samples a word: observed, homozygous, homozygous without counted."""
-    planes[:] = 0
-    for sample in range(n_samples):
-        code = (row[sample >> 2] >> (2 * (sample & 3))) & 3
-        bit = np.uint64(1) << np.uint64(sample & 63)
-        word = sample >> 6
-        if code != _MISSING:
-            planes[0, word] |= bit
-        if code in (_HOM_COUNTED, _HOM_OTHER):
-            planes[1, word] |= bit
-        if code == _HOM_OTHER:
-            planes[2, word] |= bit
+def count_codes(packed: np.ndarray, n_samples: int, per_variant: np.ndarray, sample_missing: np.ndarray) -> None:
+    """Count codes by variant and missing genotypes by sample.
+
+    Args:
+        packed: PLINK 1 codes, shape (n_variants, ceil(n_samples / 4)), uint8.
+        n_samples: Samples; codes beyond them are ignored.
+        per_variant: Receives counts of the codes 00, 01, 10, 11, shape (n_variants, 4), int64.
+        sample_missing: Added to, shape (n_samples,), int64.
+    """
+    n_words = n_samples >> 5
+    scratch = np.zeros(8 * n_words, dtype=np.uint8)
+    words = scratch.view(np.uint64)
+    lower = np.uint64(0x5555555555555555)
+    for i in range(packed.shape[0]):
+        scratch[:] = packed[i, : 8 * n_words]
+        n_missing, n_het, n_other = 0, 0, 0
+        for w in range(n_words):
+            low, high = words[w] & lower, (words[w] >> np.uint64(1)) & lower
+            n_het += _ones(high & ~low)
+            n_other += _ones(high & low)
+            missing = low & ~high
+            n_missing += _ones(missing)
+            if missing:
+                for k in range(32):
+                    sample_missing[32 * w + k] += (missing >> np.uint64(2 * k)) & np.uint64(1)
+        per_variant[i, 0] = 32 * n_words - n_missing - n_het - n_other
+        per_variant[i, 1], per_variant[i, 2], per_variant[i, 3] = n_missing, n_het, n_other
+        for sample in range(32 * n_words, n_samples):
+            code = (packed[i, sample >> 2] >> (2 * (sample & 3))) & 3
+            per_variant[i, code] += 1
+            if code == _MISSING:
+                sample_missing[sample] += 1
+
+
+@compiled
+def _even_bits(word: np.uint64) -> np.uint64:
+    """Bits 0, 2, 4, ... of ``word``, moved together into its lower half."""
+    word = word & np.uint64(0x5555555555555555)
+    word = (word | (word >> np.uint64(1))) & np.uint64(0x3333333333333333)
+    word = (word | (word >> np.uint64(2))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    word = (word | (word >> np.uint64(4))) & np.uint64(0x00FF00FF00FF00FF)
+    word = (word | (word >> np.uint64(8))) & np.uint64(0x0000FFFF0000FFFF)
+    return (word | (word >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
+
+
+@compiled
+def _planes(row: np.ndarray, n_samples: int, scratch: np.ndarray, planes: np.ndarray, sums: np.ndarray) -> None:
+    """Split packed codes into bit planes of 64 samples a word: observed, homozygous, homozygous without counted.
+
+    ``scratch`` has 16 bytes a word, zero beyond the row. ``sums`` receives the number of observed samples, and over
+    them the sums of x = dosage - 1 and of x^2.
+    """
+    scratch[: len(row)] = row
+    words = scratch.view(np.uint64)
+    half = np.uint64(32)
+    n_observed, n_homozygous, n_without = 0, 0, 0
+    for w in range(planes.shape[1]):
+        first, second = words[2 * w], words[2 * w + 1]
+        low = _even_bits(first) | (_even_bits(second) << half)
+        high = _even_bits(first >> np.uint64(1)) | (_even_bits(second >> np.uint64(1)) << half)
+        n_here = n_samples - 64 * w
+        here = ~np.uint64(0) if n_here >= 64 else (np.uint64(1) << np.uint64(n_here)) - np.uint64(1)
+        planes[0, w] = (~low | high) & here
+        planes[1, w] = ~(low ^ high) & here
+        planes[2, w] = low & high & here
+        n_observed += _ones(planes[0, w])
+        n_homozygous += _ones(planes[1, w])
+        n_without += _ones(planes[2, w])
+    sums[0], sums[1], sums[2] = n_observed, n_homozygous - 2 * n_without, n_homozygous
+
+
+@compiled
+def _complete_r2(a: np.ndarray, b: np.ndarray, sums_a: np.ndarray, sums_b: np.ndarray) -> float:
+    """``_r2`` where nobody is missing: all sums but that of products are known."""
+    n_both, n_opposite = 0, 0
+    for w in range(a.shape[1]):
+        both = a[1, w] & b[1, w]
+        n_both += _ones(both)
+        n_opposite += _ones(both & (a[2, w] ^ b[2, w]))
+    n = sums_a[0]
+    covariance = float(n * (n_both - 2 * n_opposite) - sums_a[1] * sums_b[1])
+    variances = float(n * sums_a[2] - sums_a[1] ** 2) * float(n * sums_b[2] - sums_b[1] ** 2)
+    return covariance * covariance / variances if variances > 0 else 0.0
 
 
 @compiled
@@ -275,24 +310,34 @@ def prune(
     """
     n_words = (n_samples + 63) >> 6
     planes = np.zeros((window, 3, n_words), dtype=np.uint64)  # a ring: row i of the chromosome lies at i % window
+    sums = np.zeros((window, 3), dtype=np.int64)
+    scratch = np.zeros(16 * n_words, dtype=np.uint8)
     compared = np.zeros(window, dtype=np.int64)  # the last row that each row of the ring was compared with
     loaded = 0
     start = 0
     while start < len(order):
         end = min(start + window, len(order))
         for i in range(loaded, end):
-            _planes(packed[order[i]], n_samples, planes[i % window])
+            _planes(packed[order[i]], n_samples, scratch, planes[i % window], sums[i % window])
             compared[i % window] = i
         loaded = end
         changed = True
         while changed:
             changed = False
             for i in range(start, end):
-                for j in range(compared[i % window] + 1, end):
+                a = i % window
+                for j in range(compared[a] + 1, end):
                     if not kept[order[i]]:
                         break
-                    compared[i % window] = j
-                    if kept[order[j]] and _r2(planes[i % window], planes[j % window]) > r2:
+                    compared[a] = j
+                    if not kept[order[j]]:
+                        continue
+                    b = j % window
+                    if sums[a, 0] == n_samples and sums[b, 0] == n_samples:
+                        squared = _complete_r2(planes[a], planes[b], sums[a], sums[b])
+                    else:
+                        squared = _r2(planes[a], planes[b])
+                    if squared > r2:
                         changed = True
                         rarer = minor_frequency[order[i]] < minor_frequency[order[j]] * (1 - 1e-9)
                         kept[order[i] if rarer else order[j]] = False

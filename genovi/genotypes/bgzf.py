@@ -1,9 +1,9 @@
 """Where bytes come from: plain files, gzip and BGZF, with damage named instead of passed over.
 
 BGZF is a series of gzip members of at most 64 KiB whose header carries their size (subfield BC); a complete file ends
-with a fixed empty block. Each block is checked (size, CRC-32) before anybody looks at its text, so that a damaged byte is
-called that and not a bad line. A plain gzip file tells of damage and truncation only when its end is read
-(``check_intact``).
+with a fixed empty block. Each block is checked (size, CRC-32) before anybody looks at its text, so that a damaged byte
+is called that and not a bad line. A plain gzip file tells of damage and truncation only when its end is read
+(``blaming_damage``).
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from isal import igzip, isal_zlib
+from isal.igzip_lib import IsalError
 
 from genovi.errors import DataError
 
 _EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+BOM = b"\xef\xbb\xbf"  # some editors put it before text
+
 _HEAD_BYTES = 4096
 _BLOCK_HEADER = struct.Struct("<4BI2BH")
 _BLOCK_TRAILER = struct.Struct("<II")
@@ -38,7 +41,7 @@ class Sniffed:
 
     Attributes:
         compression: "plain", "gzip" or "BGZF".
-        head: The first bytes, decompressed where that is possible.
+        head: The first bytes, decompressed where that is possible, without a byte order mark of UTF-8.
     """
 
     compression: str
@@ -56,12 +59,12 @@ def sniff(path: Path) -> Sniffed:
         with open(path, "rb") as stream:
             raw = stream.read(_HEAD_BYTES)
         if not raw.startswith(b"\x1f\x8b"):
-            return Sniffed("plain", raw)
+            return Sniffed("plain", raw.removeprefix(BOM))
     compression = "BGZF" if raw[3:4] == b"\x04" and raw[12:14] == b"BC" else "gzip"
     if compression == "BGZF":
         _check_end_block(path)
     with open_bytes(path, compression) as text:
-        return Sniffed(compression, text.read(_HEAD_BYTES))
+        return Sniffed(compression, text.read(_HEAD_BYTES).removeprefix(BOM))
 
 
 @contextmanager
@@ -80,7 +83,7 @@ def open_bytes(path: Path, compression: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def blaming_damage(path: Path, compression: str) -> Iterator[None]:
-    """Where reading a gzip stream ends in a DataError, see whether the stream is damaged, and if so say that instead."""
+    """Where reading ends in a DataError, see whether the gzip stream is damaged, and if so say that instead."""
     try:
         yield
     except DataError:
@@ -143,7 +146,7 @@ def inflate_block(data: mmap.mmap, block: Block, path: Path) -> bytes:
     crc, length = _BLOCK_TRAILER.unpack_from(data, end - _BLOCK_TRAILER.size)
     try:
         text = isal_zlib.decompress(data[payload : end - _BLOCK_TRAILER.size], _RAW_DEFLATE, min(length, 1 << 16) or 1)
-    except (isal_zlib.error, zlib.error) as error:
+    except (IsalError, zlib.error) as error:
         raise _corrupt(path, start, str(error)) from error
     if len(text) != length or isal_zlib.crc32(text) != crc:
         raise _corrupt(path, start, "its check value differs")
@@ -217,7 +220,7 @@ def naming_damage(path: Path) -> Iterator[None]:
         yield
     except EOFError as error:
         raise truncated(path, "the compressed stream has no end") from error
-    except (gzip.BadGzipFile, zlib.error, isal_zlib.error) as error:
+    except (gzip.BadGzipFile, zlib.error, IsalError) as error:
         raise DataError(
             "damaged gzip data", where=path, why=str(error), fix="copy or download the file again; `gzip -t` tests it"
         ) from error

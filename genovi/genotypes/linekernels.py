@@ -10,12 +10,12 @@ Words are read little-endian; the text is followed by 64 zero bytes, which may b
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
+from numba import extending, types
 
 from genovi.genotypes.kernels import OK, code_of, compiled, parse_genotype, vcf_row
 
@@ -44,12 +44,15 @@ _TWO_SLASHED = np.uint64(0x09302F3009302F30)
 _FIRST_ALLELES = np.uint64(0x0000000100000001)
 
 
+def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, which writes the machine's instructions, as one that compiled code may call."""
+    return cast(Callable[..., Any], extending.intrinsic(function))
+
+
 def _loaded(context: Any, builder: Any, signature: Any, args: Any, kind: ir.Type) -> Any:
     """LLVM value of type ``kind`` at byte ``args[1]`` of the array ``args[0]``, which need not be aligned."""
     data = context.make_array(signature.args[0])(context, builder, args[0]).data
-    pointer = builder.inttoptr(
-        builder.add(builder.ptrtoint(data, ir.IntType(64)), args[1]), kind.as_pointer()
-    )
+    pointer = builder.inttoptr(builder.add(builder.ptrtoint(data, ir.IntType(64)), args[1]), kind.as_pointer())
     return builder.load(pointer, align=1)
 
 
@@ -120,6 +123,20 @@ def _next_control(text: np.ndarray, p: int) -> int:
 
 
 @compiled
+def _gt_place(text: np.ndarray, p: int, end: int) -> int:
+    """Place of GT among the parts of the FORMAT from ``p`` to ``end``; -1 where it is not there."""
+    place = 0
+    while not (text[p] == _G and text[p + 1] == _T and (text[p + 2] == _COLON or p + 2 == end)):
+        while p < end and text[p] != _COLON:
+            p += 1
+        if p == end:
+            return -1
+        p += 1
+        place += 1
+    return place
+
+
+@compiled
 def _fixed_columns(text: np.ndarray, p: int, place: np.ndarray) -> tuple[int, int, int]:
     """Read CHROM to FORMAT of the line at ``p`` into ``place``: start of the samples, number of alleles, place of GT.
 
@@ -156,14 +173,9 @@ def _fixed_columns(text: np.ndarray, p: int, place: np.ndarray) -> tuple[int, in
     q = _next_control(text, p)
     if text[q] != _TAB:
         return odd
-    gt_place = 0
-    while not (text[p] == _G and text[p + 1] == _T and (text[p + 2] == _COLON or p + 2 == q)):
-        while p < q and text[p] != _COLON:
-            p += 1
-        if p == q:
-            return odd
-        p += 1
-        gt_place += 1
+    gt_place = _gt_place(text, p, q)
+    if gt_place < 0:
+        return odd
     return q + 1, n_alleles, gt_place
 
 
@@ -255,9 +267,7 @@ def _leading_genotypes(
 
 
 @compiled
-def _other_genotypes(
-    text: np.ndarray, p: int, shape: tuple[int, int, int], row: np.ndarray, tally: np.ndarray
-) -> int:
+def _other_genotypes(text: np.ndarray, p: int, shape: tuple[int, int, int], row: np.ndarray, tally: np.ndarray) -> int:
     """Pack columns with GT at any place (``shape``: samples, alleles, place of GT); returns as the others do."""
     n_samples, n_alleles, gt_place = shape
     end = _next_control(text, p)
@@ -273,10 +283,10 @@ def _same_chrom(text: np.ndarray, before: np.ndarray, place: np.ndarray) -> bool
     length = place[CHROM_END] - place[LINE]
     if before[CAREFUL] or before[CHROM_END] - before[LINE] != length:
         return False
-    for k in range(length):
-        if text[before[LINE] + k] != text[place[LINE] + k]:
-            return False
-    return True
+    k = 0
+    while k < length and text[before[LINE] + k] == text[place[LINE] + k]:
+        k += 1
+    return k == length
 
 
 @compiled
@@ -300,8 +310,8 @@ def vcf_lines(
         stop: Place after the last line, whose line end is the byte before.
         n_samples: Sample columns, at least 1.
         rows: Receives the codes, shape (n_lines, ceil(n_samples / 4)), uint8, zero before.
-        places: Receives what ``LINE`` to ``CAREFUL`` say, shape (n_lines, N_PLACES), int64, zero before. Where CAREFUL is 1 only LINE and
-            STOP (the line end included) count, and the row is zero.
+        places: Receives what ``LINE`` to ``NEW_CHROM`` say, shape (n_lines, N_PLACES), int64, zero before. Where
+            CAREFUL is 1 only LINE and STOP (the line end included) count, and the row is zero.
         tally: Counts of half calls and of haploid calls, shape (2,), int64, added to.
 
     Returns:

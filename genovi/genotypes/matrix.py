@@ -88,8 +88,8 @@ class VariantTable:
     def __len__(self) -> int:
         return len(self.pos)
 
-    def take(self, index: np.ndarray) -> VariantTable:
-        """The variants at ``index`` (integers or a boolean mask)."""
+    def take(self, index: np.ndarray | slice) -> VariantTable:
+        """The variants at ``index`` (integers, a boolean mask or a slice)."""
         return VariantTable(self.chrom[index], self.pos[index], self.id[index], self.ref[index], self.alt[index])
 
     @staticmethod

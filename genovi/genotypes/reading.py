@@ -30,6 +30,8 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89HDF", "HDF5 data", "give VCF, BCF or PLINK 1 files"),
     (b"\x89PNG", "a PNG picture", "give VCF, BCF or PLINK 1 files"),
     (b"%PDF", "a PDF document", "give VCF, BCF or PLINK 1 files"),
+    (b"\xff\xfe", "text in UTF-16", "save it as UTF-8"),
+    (b"\xfe\xff", "text in UTF-16", "save it as UTF-8"),
     (b"\x1f\x8b", "twice gzipped data", "decompress it once with `gunzip`"),
 )
 

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from genovi.errors import DataError
-from genovi.genotypes.bgzf import blaming_damage, open_bytes
+from genovi.genotypes.bgzf import BOM, blaming_damage, open_bytes
 from genovi.genotypes.building import MatrixBuilder, decode_text
 from genovi.genotypes.lines import Lines, read_lines
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
@@ -28,10 +28,16 @@ from genovi.genotypes.vcfheader import HeaderEvidence, parse_samples
 
 logger = logging.getLogger("genovi")
 
-BOM = b"\xef\xbb\xbf"  # some editors put it before text
 _MAX_POSITION = 2**40  # longer than any chromosome; keeps nonsense out of int64
 _MAX_DIGITS = 20
-_GENOTYPE_SUBSTITUTES = (b"DS", b"GP", b"GL", b"PL", b"HDS")
+# What a file may have instead of GT, and how to make GT of it.
+_CALL_FIRST = {
+    b"DS": "call genotypes first, for example with `plink2 --vcf FILE dosage=DS --export vcf bgz`",
+    b"HDS": "call genotypes first, for example with `plink2 --vcf FILE dosage=HDS --export vcf bgz`",
+    b"GP": "call genotypes first, for example with `plink2 --vcf FILE dosage=GP --export vcf bgz`",
+    b"PL": "call genotypes first, for example with `bcftools call -m`",
+    b"GL": "call genotypes first, for example with `bcftools +tag2tag FILE -- -r --gl-to-pl | bcftools call -m`",
+}
 
 
 def read_vcf(path: Path, compression: str) -> GenotypeMatrix:
@@ -59,14 +65,12 @@ def read_vcf(path: Path, compression: str) -> GenotypeMatrix:
 
 def no_genotypes(path: Path, format_keys: set[bytes]) -> DataError:
     """The error for a file whose records never have GT."""
-    others = ", ".join(key.decode() for key in _GENOTYPE_SUBSTITUTES if key in format_keys)
+    others = ", ".join(key.decode() for key in _CALL_FIRST if key in format_keys)
     return DataError(
         "no genotypes (GT) in any record",
         where=path,
         why=f"FORMAT has {others} instead, which genovi does not read" if others else "FORMAT never names GT",
-        fix="call genotypes first, for example with `plink2 --vcf FILE dosage=DS --export vcf bgz`"
-        if others
-        else "give a VCF with called genotypes",
+        fix=next((fix for key, fix in _CALL_FIRST.items() if key in format_keys), "give a VCF with called genotypes"),
     )
 
 

@@ -10,23 +10,10 @@ import pytest
 from helpers import bgzf, matrix_of, needs, real_data, vcf_text, write_vcf
 from hypothesis import example, given
 from hypothesis import strategies as st
+from vcfs import HEADER, read, vcf
 
 from genovi.errors import DataError, GenoviError
 from genovi.genotypes.reading import open_genotypes
-
-HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t"
-
-
-def vcf(*genotypes: str, alt: str = "C", format_: str = "GT", n_records: int = 1) -> str:
-    names = "\t".join(f"s{i + 1}" for i in range(len(genotypes)))
-    row = "\t".join(["1", "{}", ".", "A", alt, ".", ".", ".", format_, *genotypes])
-    return HEADER + names + "\n" + "".join(row.format(10 + i) + "\n" for i in range(n_records))
-
-
-def read(text: str | bytes, folder: Path, name: str = "x.vcf"):
-    path = folder / name
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return open_genotypes([path])
 
 
 def naive_dosage(genotype: str) -> int:

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from isal import igzip, isal_zlib
-from isal.igzip_lib import IsalError
 
 from genovi.errors import DataError
 
 _EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_ISAL_ERROR = cast(type[Exception], isal_zlib.error)
 BOM = b"\xef\xbb\xbf"  # some editors put it before text
 
 _HEAD_BYTES = 4096
@@ -146,7 +146,7 @@ def inflate_block(data: mmap.mmap, block: Block, path: Path) -> bytes:
     crc, length = _BLOCK_TRAILER.unpack_from(data, end - _BLOCK_TRAILER.size)
     try:
         text = isal_zlib.decompress(data[payload : end - _BLOCK_TRAILER.size], _RAW_DEFLATE, min(length, 1 << 16) or 1)
-    except (IsalError, zlib.error) as error:
+    except (_ISAL_ERROR, zlib.error) as error:
         raise _corrupt(path, start, str(error)) from error
     if len(text) != length or isal_zlib.crc32(text) != crc:
         raise _corrupt(path, start, "its check value differs")
@@ -220,7 +220,7 @@ def naming_damage(path: Path) -> Iterator[None]:
         yield
     except EOFError as error:
         raise truncated(path, "the compressed stream has no end") from error
-    except (gzip.BadGzipFile, zlib.error, IsalError) as error:
+    except (gzip.BadGzipFile, zlib.error, _ISAL_ERROR) as error:
         raise DataError(
             "damaged gzip data", where=path, why=str(error), fix="copy or download the file again; `gzip -t` tests it"
         ) from error

@@ -45,8 +45,11 @@ def code_of(ploidy: int, n_counted: int, n_missing: int, n_other: int, tally: np
 
 
 @compiled
-def parse_genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, int, int, int, int]:
-    """Read one GT that starts at ``p``: status, place after it, and its alleles: all, counted, missing, others."""
+def parse_genotype(text: np.ndarray, p: int, n_alleles: int, counted: int) -> tuple[int, int, int, int, int, int]:
+    """Read one GT that starts at ``p``: status, place after it, and its alleles: all, counted, missing, others.
+
+    ``counted`` is the number of the counted allele; where the record names no such allele, none is counted.
+    """
     n = len(text)
     ploidy, n_counted, n_missing, n_other = 0, 0, 0, 0
     if p < n and (text[p] == _SLASH or text[p] == _BAR):
@@ -62,8 +65,9 @@ def parse_genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, 
                 p += 1
             if allele >= n_alleles > 1:
                 return OUT_OF_RANGE, p, ploidy, n_counted, n_missing, n_other
-            n_counted += allele == 1 < n_alleles
-            n_other += allele > 1 or allele == 1 == n_alleles
+            is_counted = allele == counted < n_alleles
+            n_counted += is_counted
+            n_other += allele > 0 and not is_counted
         else:
             return MALFORMED, p, ploidy, n_counted, n_missing, n_other
         ploidy += 1
@@ -85,7 +89,13 @@ def _is_plain(text: np.ndarray, p: int) -> bool:
 
 @compiled
 def vcf_row(
-    text: np.ndarray, n_samples: int, gt_index: int, n_alleles: int, row: np.ndarray, tally: np.ndarray
+    text: np.ndarray,
+    n_samples: int,
+    gt_index: int,
+    n_alleles: int,
+    counted: int,
+    row: np.ndarray,
+    tally: np.ndarray,
 ) -> tuple[int, int]:
     """Pack the genotypes of one VCF line.
 
@@ -94,8 +104,9 @@ def vcf_row(
         n_samples: Columns expected.
         gt_index: Place of GT among the ``:``-separated parts of a column.
         n_alleles: REF and ALT alleles of the record; 1 where it names no ALT.
-        row: Receives the codes, shape (ceil(n_samples / 4),), uint8, zero before. An allele beyond the first ALT, or
-            any but REF where the record names no ALT, makes a genotype missing.
+        counted: Number of the counted allele, from 1 on.
+        row: Receives the codes, shape (ceil(n_samples / 4),), uint8, zero before. An ALT allele that is not counted,
+            or any but REF where the record names no ALT, makes a genotype missing.
         tally: Counts of half calls and of haploid calls, shape (2,), int64, added to.
 
     Returns:
@@ -106,7 +117,7 @@ def vcf_row(
     for sample in range(n_samples):
         if p > n:
             return TOO_FEW, sample
-        if gt_index == 0 and n_alleles > 1 and _is_plain(text, p):  # nearly always
+        if gt_index == 0 and counted == 1 < n_alleles and _is_plain(text, p):  # nearly always
             row[sample >> 2] |= np.uint8(_PLAIN_CODES[text[p] + text[p + 2] - 2 * _ZERO] << (2 * (sample & 3)))
             p += 4
             continue
@@ -118,7 +129,7 @@ def vcf_row(
         if gt_index > 0 and (p == n or text[p] == _TAB):
             code = _MISSING  # trailing parts may be left out
         else:
-            status, p, ploidy, n_counted, n_missing, n_other = parse_genotype(text, p, n_alleles)
+            status, p, ploidy, n_counted, n_missing, n_other = parse_genotype(text, p, n_alleles, counted)
             if status != OK:
                 return status, sample
             if ploidy > 2:
@@ -134,12 +145,13 @@ def vcf_row(
 
 
 @compiled
-def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndarray) -> tuple[int, int]:
+def bcf_row(alleles: np.ndarray, n_alleles: int, counted: int, row: np.ndarray, tally: np.ndarray) -> tuple[int, int]:
     """Pack the genotypes of one BCF record.
 
     Args:
         alleles: Allele indices, shape (n_samples, ploidy), int32: -1 where missing, -2 beyond the end of the vector.
         n_alleles: As in ``vcf_row``.
+        counted: As in ``vcf_row``.
         row: Receives the codes, as in ``vcf_row``.
         tally: Counts of half calls and of haploid calls, as in ``vcf_row``.
 
@@ -157,8 +169,9 @@ def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndar
                 return OUT_OF_RANGE, sample
             ploidy += 1
             n_missing += allele == -1
-            n_counted += allele == 1 < n_alleles
-            n_other += allele > 1 or allele == 1 == n_alleles
+            is_counted = allele == counted < n_alleles
+            n_counted += is_counted
+            n_other += allele > 0 and not is_counted
         if ploidy > 2:
             return POLYPLOID, sample
         if ploidy == 0:

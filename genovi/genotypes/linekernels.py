@@ -182,7 +182,7 @@ def _fixed_columns(text: np.ndarray, p: int, place: np.ndarray) -> tuple[int, in
 @compiled
 def _any_code(text: np.ndarray, p: int, end: int, n_alleles: int, tally: np.ndarray) -> int:
     """The code of the column from ``p`` to ``end``, however it is written; -1 where it is odd."""
-    status, _, ploidy, n_counted, n_missing, n_other = parse_genotype(text[:end], p, n_alleles)
+    status, _, ploidy, n_counted, n_missing, n_other = parse_genotype(text[:end], p, n_alleles, 1)
     if status != OK or ploidy > 2:
         return -1
     return code_of(ploidy, n_counted, n_missing, n_other, tally)
@@ -273,7 +273,7 @@ def _other_genotypes(text: np.ndarray, p: int, shape: tuple[int, int, int], row:
     end = _next_control(text, p)
     while text[end] == _TAB:
         end = _next_control(text, end + 1)
-    status, _ = vcf_row(text[p:end], n_samples, gt_place, n_alleles, row, tally)
+    status, _ = vcf_row(text[p:end], n_samples, gt_place, n_alleles, 1, row, tally)
     return _line_end(text, end) if status == OK else -1
 
 
@@ -300,15 +300,21 @@ def count_lines(text: np.ndarray, start: int, stop: int) -> int:
 
 @compiled
 def vcf_lines(
-    text: np.ndarray, start: int, stop: int, n_samples: int, rows: np.ndarray, places: np.ndarray, tally: np.ndarray
+    text: np.ndarray,
+    span: tuple[int, int],
+    n_samples: int,
+    most_alleles: int,
+    rows: np.ndarray,
+    places: np.ndarray,
+    tally: np.ndarray,
 ) -> int:
     """Pack the VCF lines of a piece of text.
 
     Args:
-        text: Bytes, shape (at least stop + 64,), uint8.
-        start: Place of the first line.
-        stop: Place after the last line, whose line end is the byte before.
+        text: Bytes, 64 of them after the last line, shape (n_bytes,), uint8.
+        span: Places of the first line and after the last one, whose line end is the byte before.
         n_samples: Sample columns, at least 1.
+        most_alleles: Lines with more alleles than that are careful.
         rows: Receives the codes, shape (n_lines, ceil(n_samples / 4)), uint8, zero before.
         places: Receives what ``LINE`` to ``NEW_CHROM`` say, shape (n_lines, N_PLACES), int64, zero before. Where
             CAREFUL is 1 only LINE and STOP (the line end included) count, and the row is zero.
@@ -318,14 +324,14 @@ def vcf_lines(
         The number of lines.
     """
     i = 0
-    p = start
+    p, stop = span
     before = np.zeros_like(tally)
     while p < stop:
         place = places[i]
         place[LINE] = p
         before[:] = tally
         columns, n_alleles, gt_place = _fixed_columns(text, p, place)
-        if columns < 0:
+        if columns < 0 or n_alleles > most_alleles:
             end = -1
         elif gt_place > 0 or n_alleles == 1:
             end = _other_genotypes(text, columns, (n_samples, n_alleles, gt_place), rows[i], tally)

@@ -21,6 +21,7 @@ from genovi.genotypes.matrix import VariantTable
 from genovi.genotypes.pieces import Piece
 
 _PADDING = 64  # zero bytes that the kernel may read beyond a piece
+_ANY_NUMBER = 1 << 30
 _MOST_THREADS = 8  # more do not pay: putting the pieces together is the work of one
 _LETTERS = np.array([chr(code).upper() if code < 128 else chr(code) for code in range(256)], dtype=object)
 
@@ -46,12 +47,13 @@ class Lines:
     tally: np.ndarray
 
 
-def read_lines(pieces: Iterator[Piece], n_samples: int) -> Iterator[Lines]:
+def read_lines(pieces: Iterator[Piece], n_samples: int, split: bool) -> Iterator[Lines]:
     """The lines of each piece, in file order; threads work some pieces ahead.
 
     Args:
         pieces: Text of records.
         n_samples: Sample columns, at least 1.
+        split: Make lines with several ALT alleles careful.
 
     Raises:
         DataError: from a piece whose text cannot be had.
@@ -62,7 +64,7 @@ def read_lines(pieces: Iterator[Piece], n_samples: int) -> Iterator[Lines]:
     with ThreadPoolExecutor(n_threads) as pool:
         try:
             for piece in pieces:
-                waiting.append(pool.submit(_parse, piece, n_samples, buffers))
+                waiting.append(pool.submit(_parse, piece, n_samples, split, buffers))
                 if len(waiting) > 2 * n_threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -77,7 +79,7 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _parse(piece: Piece, n_samples: int, buffers: threading.local) -> Lines:
+def _parse(piece: Piece, n_samples: int, split: bool, buffers: threading.local) -> Lines:
     from genovi.genotypes import linekernels
 
     raw: bytearray = getattr(buffers, "raw", bytearray())
@@ -93,7 +95,7 @@ def _parse(piece: Piece, n_samples: int, buffers: threading.local) -> Lines:
     rows = np.zeros((n_lines, (n_samples + 3) // 4), dtype=np.uint8)
     places = np.zeros((n_lines, linekernels.N_PLACES), dtype=np.int64)
     tally = np.zeros(2, dtype=np.int64)
-    linekernels.vcf_lines(text, first, last, n_samples, rows, places, tally)
+    linekernels.vcf_lines(text, (first, last), n_samples, 2 if split else _ANY_NUMBER, rows, places, tally)
     careful = {
         i: bytes(raw[places[i, linekernels.LINE] : places[i, linekernels.STOP]])
         for i in np.flatnonzero(places[:, linekernels.CAREFUL]).tolist()

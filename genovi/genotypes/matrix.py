@@ -42,6 +42,7 @@ class InputFacts:
         half_calls: Genotypes with one allele missing (``./1``); they are coded missing.
         haploid_calls: Genotypes of one allele (``1``); they are coded as two copies of it.
         records_without_gt: Records whose FORMAT has no GT; all their genotypes are missing.
+        split_records: Records with several ALT alleles that became one row for each.
     """
 
     formats: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class InputFacts:
     half_calls: int = 0
     haploid_calls: int = 0
     records_without_gt: int = 0
+    split_records: int = 0
 
     @staticmethod
     def merge(facts: Sequence[InputFacts]) -> InputFacts:
@@ -64,6 +66,7 @@ class InputFacts:
             half_calls=sum(one.half_calls for one in facts),
             haploid_calls=sum(one.haploid_calls for one in facts),
             records_without_gt=sum(one.records_without_gt for one in facts),
+            split_records=sum(one.split_records for one in facts),
         )
 
 

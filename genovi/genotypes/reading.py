@@ -77,13 +77,15 @@ class InputSummary:
     build_reason: str
 
 
-def open_genotypes(paths: Sequence[Path]) -> GenotypeMatrix:
+def open_genotypes(paths: Sequence[Path], split_multiallelic: bool = False) -> GenotypeMatrix:
     """Read genotypes.
 
     Args:
         paths: VCF (plain, gzip, BGZF), BCF 2, or PLINK 1 filesets (any of the three files, or their prefix). Several
             are one input: they hold different variants, such as one chromosome each, of the same samples, whose order
             may differ between files.
+        split_multiallelic: Make a record with several ALT alleles one row for each of them, in which genotypes with
+            one of the others are missing; else it stays one row, which quality control drops and counts.
 
     Returns:
         All records in the order given; dosage counts ALT (A1 in PLINK 1). A PLINK 1 fileset alone stays a memory map.
@@ -93,7 +95,7 @@ def open_genotypes(paths: Sequence[Path]) -> GenotypeMatrix:
         DataError: a file is missing, damaged, malformed or of another format, or there is no variant at all.
         MismatchError: files have different samples.
     """
-    matrices = _read_all(paths)
+    matrices = _read_all(paths, split_multiallelic)
     matrix = GenotypeMatrix.concatenate([_in_order(one, matrices[0]) for one in matrices])
     if matrix.n_variants == 0:
         raise DataError(
@@ -146,7 +148,7 @@ def describe(paths: Sequence[Path]) -> InputSummary:
     )
 
 
-def _read_all(paths: Sequence[Path]) -> list[GenotypeMatrix]:
+def _read_all(paths: Sequence[Path], split: bool = False) -> list[GenotypeMatrix]:
     """One matrix per file or fileset; the parts of a fileset count once."""
     if not paths:
         raise ConfigError("no input", fix="name at least one VCF, BCF or PLINK 1 file")
@@ -158,19 +160,19 @@ def _read_all(paths: Sequence[Path]) -> list[GenotypeMatrix]:
         seen.add(path.absolute())
         prefix = plink1.plink1_prefix(path)
         inputs.setdefault((prefix or path).absolute(), (prefix or path, prefix is not None))
-    return [_read_one(path, is_plink1) for path, is_plink1 in inputs.values()]
+    return [_read_one(path, is_plink1, split) for path, is_plink1 in inputs.values()]
 
 
-def _read_one(path: Path, is_plink1: bool) -> GenotypeMatrix:
+def _read_one(path: Path, is_plink1: bool, split: bool) -> GenotypeMatrix:
     if is_plink1:
         return plink1.read_plink1(path)
     sniffed = sniff(path)
     if sniffed.head.startswith(bcf.MAGIC):
-        return bcf.read_bcf(path, sniffed.compression)
+        return bcf.read_bcf(path, sniffed.compression, split)
     if sniffed.head.startswith((b"##", b"#CHROM")):
         from genovi.genotypes.vcf import read_vcf
 
-        return read_vcf(path, sniffed.compression)
+        return read_vcf(path, sniffed.compression, split)
     if sniffed.head.startswith(plink1.MAGIC) and sniffed.compression == "plain":
         if path.suffix == ".bed":
             return plink1.read_plink1(path.with_suffix(""))
@@ -220,5 +222,7 @@ def _log_odd_calls(matrix: GenotypeMatrix) -> None:
         logger.warning("half calls (such as ./1) taken as missing: %d", facts.half_calls)
     if facts.haploid_calls:
         logger.info("haploid calls counted as homozygous: %d", facts.haploid_calls)
+    if facts.split_records:
+        logger.info("records with several ALT alleles split: %d", facts.split_records)
     if facts.records_without_gt:
         logger.warning("records without GT, all of whose genotypes are missing: %d", facts.records_without_gt)

@@ -40,12 +40,13 @@ _CALL_FIRST = {
 }
 
 
-def read_vcf(path: Path, compression: str) -> GenotypeMatrix:
+def read_vcf(path: Path, compression: str, split: bool = False) -> GenotypeMatrix:
     """Read a VCF.
 
     Args:
         path: The file.
         compression: "plain", "gzip" or "BGZF".
+        split: Make a record with several ALT alleles one row for each of them, in which the others are missing.
 
     Returns:
         One row a record, in file order; ``facts`` count half calls, haploid calls and records without GT.
@@ -56,9 +57,9 @@ def read_vcf(path: Path, compression: str) -> GenotypeMatrix:
     with blaming_damage(path, compression):
         with open_bytes(path, compression) as stream:
             header = _read_header(stream, path)
-        records = _Records(path, header.samples, header.n_lines)
+        records = _Records(path, header.samples, header.n_lines, split)
         with open_pieces(path, compression, header.n_bytes) as pieces:
-            for lines in read_lines(pieces, len(header.samples)):
+            for lines in read_lines(pieces, len(header.samples), split):
                 records.take(lines)
         return records.finish(header.evidence, f"VCF ({compression})")
 
@@ -107,11 +108,14 @@ def _read_header(stream: BinaryIO, path: Path) -> _Header:
 class _Records:
     """Parses record lines into a MatrixBuilder."""
 
-    def __init__(self, path: Path, samples: tuple[str, ...], n_header_lines: int) -> None:
+    def __init__(self, path: Path, samples: tuple[str, ...], n_header_lines: int, split: bool) -> None:
         from genovi.genotypes import kernels
 
         self._kernels = kernels
         self._n_lines = n_header_lines
+        self._split = split
+        self._split_records = 0
+        self._n_fast = 0  # lines that the kernel has read, all of which have GT
         self._unfinished: list[bytes] = []
         self._path = path
         self._samples = samples
@@ -141,6 +145,7 @@ class _Records:
     def _add_all(self, lines: Lines, which: slice) -> None:
         """Take in lines that the kernel has read."""
         self._n_lines += which.stop - which.start
+        self._n_fast += which.stop - which.start
         self._builder.extend(lines.rows[which], lines.variants.take(which))
 
     def _add(self, raw: bytes) -> None:
@@ -157,26 +162,34 @@ class _Records:
             raise self._bad("CHROM, REF or ALT is empty", line_number)
         if not pos.isdigit() or len(pos) > _MAX_DIGITS or int(pos) > _MAX_POSITION:
             raise self._bad(f"POS {_shown(pos)} is not a whole number of base pairs", line_number)
+        alts = alt.split(b",") if self._split else [alt]
+        n_alleles = 1 if alt == b"." else 2 + alt.count(b",")
+        for counted, one in enumerate(alts, start=1):
+            self._pack(format_, columns, n_alleles, counted, line_number)
+            self._builder.commit(chrom, int(pos), identifier, ref, one or b".")
+        self._without_gt += self._gt_place(format_) < 0
+        self._split_records += len(alts) > 1
+
+    def _pack(self, format_: bytes, columns: bytes, n_alleles: int, counted: int, line_number: int) -> None:
+        """Pack the genotypes of one line into the builder's next row."""
         row = self._builder.row()
         gt_place = self._gt_place(format_)
         if gt_place < 0:
             row[:] = self._missing_row
-            self._without_gt += 1
-        else:
-            n_alleles = 1 if alt == b"." else 2 + alt.count(b",")
-            row[:] = 0
-            text = np.frombuffer(columns, dtype=np.uint8)
-            status, sample = self._kernels.vcf_row(text, len(self._samples), gt_place, n_alleles, row, self._tally)
-            if status != self._kernels.OK:
-                raise self._bad_genotype(status, sample, columns, line_number)
-        self._builder.commit(chrom, int(pos), identifier, ref, alt)
+            return
+        row[:] = 0
+        tally = self._tally if counted == 1 else np.zeros_like(self._tally)
+        text, n_samples = np.frombuffer(columns, dtype=np.uint8), len(self._samples)
+        status, sample = self._kernels.vcf_row(text, n_samples, gt_place, n_alleles, counted, row, tally)
+        if status != self._kernels.OK:
+            raise self._bad_genotype(status, sample, columns, line_number)
 
     def finish(self, evidence: HeaderEvidence, format_name: str) -> GenotypeMatrix:
         """The matrix of all records."""
         if self._unfinished:
             self._add(b"".join(self._unfinished))
             logger.warning("%s: the last line has no line end; the file may be truncated", self._path)
-        if self._without_gt and self._without_gt == len(self._builder):
+        if self._without_gt and all(place < 0 for place in self._gt_places.values()) and not self._n_fast:
             raise no_genotypes(self._path, {key for keys in self._gt_places for key in keys.split(b":")})
         return self._builder.finish(
             InputFacts(
@@ -186,6 +199,7 @@ class _Records:
                 half_calls=int(self._tally[0]),
                 haploid_calls=int(self._tally[1]),
                 records_without_gt=self._without_gt,
+                split_records=self._split_records,
             )
         )
 

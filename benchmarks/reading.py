@@ -24,7 +24,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +123,10 @@ def main() -> None:
         sys.exit(f"not on PATH: {', '.join(absent)}")
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
-        files = make_files(arguments.work or scratch, arguments.samples, arguments.megabases)
+        folder = arguments.work or scratch
+        # In a process of its own: what a process starts inherits its peak memory.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            files = pool.submit(make_files, folder, arguments.samples, arguments.megabases).result()
         real = Path(os.environ.get("GENOVI_REAL_DATA", "absent"), "hipster", "hipster.vcf.bgz")
         if real.exists():
             files["hipster"] = real

@@ -60,6 +60,8 @@ def read_lines(pieces: Iterator[Piece], n_samples: int, split: bool) -> Iterator
     """
     n_threads = min(_MOST_THREADS, available_cpus())
     buffers = threading.local()
+    # Loads or compiles the loops in this thread, which an interrupt can end.
+    _parse(Piece(0, lambda _: None), n_samples, split, buffers)
     waiting: deque[Future[Lines]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
         try:

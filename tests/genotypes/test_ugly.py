@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import real_data
 
@@ -16,7 +17,7 @@ from genovi.genotypes.filtering import QCConfig, apply_qc
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.reading import describe, open_genotypes
 
-SECONDS = 120  # for all files together with room for a busy machine; a hang ends the run with the place where it hung
+SECONDS = 1200  # no machine is so busy; a hang ends the run
 
 # Reasons to refuse a file whose genotypes htslib reads.
 REASONS = {
@@ -137,12 +138,11 @@ def expected(record: object, n_samples: int) -> list[int]:
     """Dosages of the first ALT, from the alleles of cyvcf2; -1 where an allele is missing or another."""
     if "GT" not in record.FORMAT:
         return [-1] * n_samples
-    dosages = []
-    for row in record.genotype.array()[:, :-1]:
-        alleles = row[row != -2]
-        known = len(alleles) and ((alleles == 0) | (alleles == 1) & bool(record.ALT)).all()
-        dosages.append(int(alleles.sum()) * 2 // len(alleles) if known else -1)
-    return dosages
+    alleles = record.genotype.array()[:, :-1]
+    called = alleles != -2
+    known = (~called | (alleles == 0) | (alleles == 1) & bool(record.ALT)).all(axis=1) & called.any(axis=1)
+    n_counted = np.where(called, alleles, 0).sum(axis=1)
+    return np.where(known, 2 * n_counted // np.maximum(1, called.sum(axis=1)), -1).tolist()
 
 
 @pytest.mark.real

@@ -151,6 +151,14 @@ Build = Annotated[
         help="Genome build, which says where regions of long-range LD lie. [default: auto]",
     ),
 ]
+SplitMultiallelic = Annotated[
+    bool,
+    typer.Option(
+        "--split-multiallelic",
+        help="Make a record with several ALT alleles one for each, instead of dropping it.",
+        rich_help_panel="Quality control",
+    ),
+]
 NoLongRangeLd = Annotated[
     bool, typer.Option("--no-long-range-ld", rich_help_panel=QC, help="Do not exclude regions of long-range LD.")
 ]

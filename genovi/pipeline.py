@@ -160,7 +160,7 @@ class _Cohort:
 
 
 def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None) -> _Cohort:
-    matrix = open_genotypes(inputs)
+    matrix = open_genotypes(inputs, config.qc.split_multiallelic)
     _check_samples(matrix)  # before quality control, which has other complaints about one sample
     matrix, qc = apply_qc(matrix, config.qc)
     _check_samples(matrix)

@@ -66,6 +66,7 @@ def train(
     autosome: opt.Autosome = None,
     build: opt.Build = None,
     no_long_range_ld: opt.NoLongRangeLd = False,
+    split_multiallelic: opt.SplitMultiallelic = False,
     latent_dim: opt.LatentDim = _MODEL.latent_dim,
     posterior: opt.Posterior = _MODEL.posterior,
     prior: opt.Prior = _MODEL.prior,
@@ -89,7 +90,8 @@ def train(
     model = ModelConfig(latent_dim=latent_dim, posterior=posterior, prior=prior, steps=steps)
     training = TrainingConfig(epochs=epochs, batch_size=batch_size, lr=lr, device=device, threads=threads)
     qc = _qc_config(
-        {"maf": maf, "geno": geno, "mind": mind, "build": build, "autosomes_only": autosome},
+        {"maf": maf, "geno": geno, "mind": mind, "build": build, "autosomes_only": autosome}
+        | {"split_multiallelic": split_multiallelic},
         indep_pairwise,
         chr,
         {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude},

@@ -36,12 +36,13 @@ class _MalformedError(Exception):
     """A record that contradicts the format; turned into a DataError with its number."""
 
 
-def read_bcf(path: Path, compression: str) -> GenotypeMatrix:
+def read_bcf(path: Path, compression: str, split: bool = False) -> GenotypeMatrix:
     """Read a BCF 2 file.
 
     Args:
         path: The file.
         compression: "plain", "gzip" or "BGZF".
+        split: As for ``vcf.read_vcf``.
 
     Returns:
         One row a record, in file order, as ``vcf.read_vcf`` gives for the same data.
@@ -51,7 +52,7 @@ def read_bcf(path: Path, compression: str) -> GenotypeMatrix:
     """
     with open_bytes(path, compression) as stream:
         header = _Header(_read_header(stream, path), path)
-        records = _Records(path, header)
+        records = _Records(path, header, split)
         while True:
             lengths = stream.read(8)
             if not lengths:
@@ -111,7 +112,7 @@ class _Header:
 class _Records:
     """Parses records into a MatrixBuilder."""
 
-    def __init__(self, path: Path, header: _Header) -> None:
+    def __init__(self, path: Path, header: _Header, split: bool) -> None:
         from genovi.genotypes import kernels
 
         self._kernels = kernels
@@ -121,9 +122,12 @@ class _Records:
         self._tally = np.zeros(2, dtype=np.int64)
         self._format_keys: set[bytes] = set()
         self._without_gt = 0
+        self._split = split
+        self._split_records = 0
+        self._n_records = 0
 
     def __len__(self) -> int:
-        return len(self._builder)
+        return self._n_records
 
     def add(self, shared: bytes, individual: bytes) -> None:
         """Take in one record."""
@@ -155,6 +159,7 @@ class _Records:
                 half_calls=int(self._tally[0]),
                 haploid_calls=int(self._tally[1]),
                 records_without_gt=self._without_gt,
+                split_records=self._split_records,
             )
         )
 
@@ -174,19 +179,27 @@ class _Records:
             alleles.append(allele)
         if not alleles or not all(alleles):
             raise _MalformedError("it has an empty allele or none")
-        row = self._builder.row()
         genotypes = self._genotypes(individual, n_format, n_samples)
         if genotypes is None:
             self._without_gt += 1
             genotypes = np.full((n_samples, 1), -1, dtype=np.int32)
-        status, sample = self._kernels.bcf_row(genotypes, n_alleles, row, self._tally)
+        alts = alleles[1:] if self._split and n_alleles > 2 else [b",".join(alleles[1:]) or b"."]
+        for counted, alt in enumerate(alts, start=1):
+            self._pack(genotypes, n_alleles, counted)
+            self._builder.commit(self._header.contigs[contig], pos + 1, identifier, alleles[0], alt)
+        self._split_records += len(alts) > 1
+        self._n_records += 1
+
+    def _pack(self, genotypes: np.ndarray, n_alleles: int, counted: int) -> None:
+        """Pack the genotypes of one record into the builder's next row."""
+        row = self._builder.row()
+        tally = self._tally if counted == 1 else np.zeros_like(self._tally)
+        status, sample = self._kernels.bcf_row(genotypes, n_alleles, counted, row, tally)
         if status != self._kernels.OK:
             name = self._header.samples[sample]
             if status == self._kernels.POLYPLOID:
                 raise _MalformedError(f"sample {name!r} has more than two alleles, and genovi models diploid genotypes")
             raise _MalformedError(f"the genotype of sample {name!r} names an allele that the record does not have")
-        alt = b",".join(alleles[1:]) or b"."
-        self._builder.commit(self._header.contigs[contig], pos + 1, identifier, alleles[0], alt)
 
     def _genotypes(self, individual: bytes, n_format: int, n_samples: int) -> np.ndarray | None:
         """Allele indices of GT as ``kernels.bcf_row`` takes them; None where there is no GT."""

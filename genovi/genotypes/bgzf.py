@@ -1,13 +1,18 @@
 """Where bytes come from: plain files, gzip and BGZF, with damage named instead of passed over.
 
 BGZF is a series of gzip members of at most 64 KiB whose header carries their size (subfield BC); a complete file ends
-with a fixed empty block. A plain gzip file tells of truncation only when its end is read.
+with a fixed empty block. Each block is checked (size, CRC-32) before anybody looks at its text, so that a damaged byte
+is called that and not a bad line. A plain gzip file tells of damage and truncation only when its end is read
+(``blaming_damage``).
 """
 
 from __future__ import annotations
 
 import gzip
+import io
+import mmap
 import os
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +20,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from isal import igzip, isal_zlib
+
 from genovi.errors import DataError
 
 _EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_ISAL_ERROR = cast(type[Exception], isal_zlib.error)
+BOM = b"\xef\xbb\xbf"  # some editors put it before text
+
 _HEAD_BYTES = 4096
+_BLOCK_HEADER = struct.Struct("<4BI2BH")
+_BLOCK_TRAILER = struct.Struct("<II")
+_RAW_DEFLATE = -15
+_BUFFER = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,7 @@ class Sniffed:
 
     Attributes:
         compression: "plain", "gzip" or "BGZF".
-        head: The first bytes, decompressed where that is possible.
+        head: The first bytes, decompressed where that is possible, without a byte order mark of UTF-8.
     """
 
     compression: str
@@ -41,25 +55,134 @@ def sniff(path: Path) -> Sniffed:
         DataError: there is no such file, it is a folder or a pipe, it is empty, cannot be opened, or is a damaged gzip.
     """
     _check_regular(path)
-    with _naming(path):
+    with naming_damage(path):
         with open(path, "rb") as stream:
             raw = stream.read(_HEAD_BYTES)
         if not raw.startswith(b"\x1f\x8b"):
-            return Sniffed("plain", raw)
-        compression = "BGZF" if raw[3:4] == b"\x04" and raw[12:14] == b"BC" else "gzip"
-        with gzip.open(path, "rb") as stream:
-            head = stream.read(_HEAD_BYTES)
+            return Sniffed("plain", raw.removeprefix(BOM))
+    compression = "BGZF" if raw[3:4] == b"\x04" and raw[12:14] == b"BC" else "gzip"
     if compression == "BGZF":
         _check_end_block(path)
-    return Sniffed(compression, head)
+    with open_bytes(path, compression) as text:
+        return Sniffed(compression, text.read(_HEAD_BYTES).removeprefix(BOM))
 
 
 @contextmanager
 def open_bytes(path: Path, compression: str) -> Iterator[BinaryIO]:
     """Open ``path`` for reading decompressed bytes; damage met while reading becomes a DataError naming the file."""
-    opener = open if compression == "plain" else gzip.open
-    with _naming(path), opener(path, "rb") as stream:
-        yield cast(BinaryIO, stream)
+    with naming_damage(path):
+        if compression == "BGZF":
+            with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                reader = io.BufferedReader(_BlockReader(data, path), _BUFFER)
+                yield reader
+        else:
+            opener = open if compression == "plain" else igzip.open
+            with opener(path, "rb") as text:
+                yield cast(BinaryIO, text)
+
+
+@contextmanager
+def blaming_damage(path: Path, compression: str) -> Iterator[None]:
+    """Where reading ends in a DataError, see whether the gzip stream is damaged, and if so say that instead."""
+    try:
+        yield
+    except DataError:
+        if compression == "gzip":
+            with open_bytes(path, compression) as stream:
+                while stream.read(_BUFFER):
+                    pass
+        raise
+
+
+Block = tuple[int, int, int]
+
+
+def scan_blocks(data: mmap.mmap, path: Path) -> Iterator[Block]:
+    """Start, start of the deflated bytes, and end of each BGZF block of ``data``.
+
+    Raises:
+        DataError: something that is no block stands where one should begin, or the last one is cut.
+    """
+    start = 0
+    while start < len(data):
+        if start + _BLOCK_HEADER.size > len(data):
+            raise _corrupt(path, start, "it is cut off")
+        id1, id2, method, flags, _, _, _, n_extra = _BLOCK_HEADER.unpack_from(data, start)
+        if (id1, id2, method, flags) != (31, 139, 8, 4):
+            raise _corrupt(path, start, "no block begins there")
+        payload = start + _BLOCK_HEADER.size + n_extra
+        end = start + _block_size(data, start + _BLOCK_HEADER.size, n_extra)
+        if end < payload + _BLOCK_TRAILER.size:
+            raise _corrupt(path, start, "its size is wrong")
+        if end > len(data):
+            raise _corrupt(path, start, "it is cut off")
+        yield start, payload, end
+        start = end
+
+
+def _block_size(data: mmap.mmap, at: int, n_extra: int) -> int:
+    """Bytes of a block, from the subfield BC of its header; 0 where there is none."""
+    stop = min(at + n_extra, len(data))
+    while at + 6 <= stop:
+        size = int.from_bytes(data[at + 2 : at + 4], "little")
+        if data[at : at + 2] == b"BC" and size == 2:
+            return int.from_bytes(data[at + 4 : at + 6], "little") + 1
+        at += 4 + size
+    return 0
+
+
+def block_length(data: mmap.mmap, block: Block) -> int:
+    """Bytes of text that a block says it holds."""
+    return int(_BLOCK_TRAILER.unpack_from(data, block[2] - _BLOCK_TRAILER.size)[1])
+
+
+def inflate_block(data: mmap.mmap, block: Block, path: Path) -> bytes:
+    """The text of one block, checked.
+
+    Raises:
+        DataError: its bytes are damaged.
+    """
+    start, payload, end = block
+    crc, length = _BLOCK_TRAILER.unpack_from(data, end - _BLOCK_TRAILER.size)
+    try:
+        text = isal_zlib.decompress(data[payload : end - _BLOCK_TRAILER.size], _RAW_DEFLATE, min(length, 1 << 16) or 1)
+    except (_ISAL_ERROR, zlib.error) as error:
+        raise _corrupt(path, start, str(error)) from error
+    if len(text) != length or isal_zlib.crc32(text) != crc:
+        raise _corrupt(path, start, "its check value differs")
+    return bytes(text)
+
+
+def _corrupt(path: Path, start: int, why: str) -> DataError:
+    return DataError(
+        "corrupt BGZF block",
+        where=f"{path}, byte {start}",
+        why=why,
+        fix="copy or download the file again; `gzip -t` tests it",
+    )
+
+
+class _BlockReader(io.RawIOBase):
+    """The text of a BGZF file, one checked block after another."""
+
+    def __init__(self, data: mmap.mmap, path: Path) -> None:
+        self._data, self._path = data, path
+        self._blocks = scan_blocks(data, path)
+        self._text = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._text:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._text = memoryview(inflate_block(self._data, block, self._path))
+        n = min(len(buffer), len(self._text))
+        buffer[:n] = self._text[:n]
+        self._text = self._text[n:]
+        return n
 
 
 def truncated(path: Path, found: str) -> DataError:
@@ -91,12 +214,13 @@ def _check_regular(path: Path) -> None:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming_damage(path: Path) -> Iterator[None]:
+    """Turn what the gzip and file layers raise into a DataError that names ``path``."""
     try:
         yield
     except EOFError as error:
         raise truncated(path, "the compressed stream has no end") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except (gzip.BadGzipFile, zlib.error, _ISAL_ERROR) as error:
         raise DataError(
             "damaged gzip data", where=path, why=str(error), fix="copy or download the file again; `gzip -t` tests it"
         ) from error

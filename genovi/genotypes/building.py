@@ -45,9 +45,21 @@ class MatrixBuilder:
         """Finish the row that ``row`` gave with its variant; ``alt`` is as written, "A,C" where there are several."""
         self._chrom.append(self._text(chrom))
         self._pos.append(pos)
-        self._id.append("." if identifier in (b".", b"") else decode_text(identifier))
+        self._id.append(_identifier(identifier))
         self._ref.append(self._allele(ref))
         self._alt.append(self._allele(alt))
+
+    def extend(self, rows: np.ndarray, variants: VariantTable) -> None:
+        """Add many rows: PLINK 1 codes, shape (n_rows, ceil(n_samples / 4)), uint8, and their variants."""
+        n = len(self._pos)
+        while n + len(rows) > len(self._packed):
+            self._packed.resize((len(self._packed) * 3 // 2, self._packed.shape[1]), refcheck=False)
+        self._packed[n : n + len(rows)] = rows
+        self._chrom.extend(variants.chrom.tolist())
+        self._pos.extend(variants.pos.tolist())
+        self._id.extend(variants.id.tolist())
+        self._ref.extend(variants.ref.tolist())
+        self._alt.extend(variants.alt.tolist())
 
     def finish(self, facts: InputFacts) -> GenotypeMatrix:
         """The matrix of all committed rows."""
@@ -71,6 +83,10 @@ class MatrixBuilder:
         if len(raw) > 1:  # long alleles rarely repeat: not worth remembering
             return normalise_allele(decode_text(raw))
         return self._text(raw.upper())
+
+
+def _identifier(raw: bytes) -> str:
+    return "." if raw in (b".", b"") else decode_text(raw)
 
 
 def normalise_allele(text: str) -> str:

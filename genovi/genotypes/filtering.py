@@ -74,6 +74,7 @@ def apply_qc(matrix: GenotypeMatrix, config: QCConfig) -> tuple[GenotypeMatrix, 
             "half_calls": facts.half_calls,
             "haploid_calls": facts.haploid_calls,
             "records_without_gt": facts.records_without_gt,
+            "split_records": facts.split_records,
         },
     )
     return run.matrix, report

@@ -20,7 +20,7 @@ _HOM_COUNTED, _MISSING, _HET, _HOM_OTHER = 0, 1, 2, 3
 _PLAIN_CODES = (_HOM_OTHER, _HET, _HOM_COUNTED)  # by dosage
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` compiled on first call, and kept on disk where there is a place for it."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
@@ -28,8 +28,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(nogil=True)(function)
 
 
-@_compiled
-def _code(ploidy: int, n_counted: int, n_missing: int, n_other: int, tally: np.ndarray) -> int:
+@compiled
+def code_of(ploidy: int, n_counted: int, n_missing: int, n_other: int, tally: np.ndarray) -> int:
     """The two-bit code of one genotype from counts of its alleles."""
     if n_missing > 0:
         if n_missing < ploidy:
@@ -44,9 +44,12 @@ def _code(ploidy: int, n_counted: int, n_missing: int, n_other: int, tally: np.n
     return _HOM_COUNTED if n_counted == ploidy else _HET
 
 
-@_compiled
-def _genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, int, int, int, int]:
-    """Read one GT that starts at ``p``: status, place after it, and its alleles: all, counted, missing, others."""
+@compiled
+def parse_genotype(text: np.ndarray, p: int, n_alleles: int, counted: int) -> tuple[int, int, int, int, int, int]:
+    """Read one GT that starts at ``p``: status, place after it, and its alleles: all, counted, missing, others.
+
+    ``counted`` is the number of the counted allele; where the record names no such allele, none is counted.
+    """
     n = len(text)
     ploidy, n_counted, n_missing, n_other = 0, 0, 0, 0
     if p < n and (text[p] == _SLASH or text[p] == _BAR):
@@ -62,8 +65,9 @@ def _genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, int, 
                 p += 1
             if allele >= n_alleles > 1:
                 return OUT_OF_RANGE, p, ploidy, n_counted, n_missing, n_other
-            n_counted += allele == 1 < n_alleles
-            n_other += allele > 1 or allele == 1 == n_alleles
+            is_counted = allele == counted < n_alleles
+            n_counted += is_counted
+            n_other += allele > 0 and not is_counted
         else:
             return MALFORMED, p, ploidy, n_counted, n_missing, n_other
         ploidy += 1
@@ -74,7 +78,7 @@ def _genotype(text: np.ndarray, p: int, n_alleles: int) -> tuple[int, int, int, 
     return status, p, ploidy, n_counted, n_missing, n_other
 
 
-@_compiled
+@compiled
 def _is_plain(text: np.ndarray, p: int) -> bool:
     """Whether the column at ``p`` is two alleles, each 0 or 1, and nothing else."""
     n = len(text)
@@ -83,9 +87,15 @@ def _is_plain(text: np.ndarray, p: int) -> bool:
     return (text[p] | 1) == _ZERO + 1 and (text[p + 2] | 1) == _ZERO + 1
 
 
-@_compiled
+@compiled
 def vcf_row(
-    text: np.ndarray, n_samples: int, gt_index: int, n_alleles: int, row: np.ndarray, tally: np.ndarray
+    text: np.ndarray,
+    n_samples: int,
+    gt_index: int,
+    n_alleles: int,
+    counted: int,
+    row: np.ndarray,
+    tally: np.ndarray,
 ) -> tuple[int, int]:
     """Pack the genotypes of one VCF line.
 
@@ -94,8 +104,9 @@ def vcf_row(
         n_samples: Columns expected.
         gt_index: Place of GT among the ``:``-separated parts of a column.
         n_alleles: REF and ALT alleles of the record; 1 where it names no ALT.
-        row: Receives the codes, shape (ceil(n_samples / 4),), uint8, zero before. An allele beyond the first ALT, or
-            any but REF where the record names no ALT, makes a genotype missing.
+        counted: Number of the counted allele, from 1 on.
+        row: Receives the codes, shape (ceil(n_samples / 4),), uint8, zero before. An ALT allele that is not counted,
+            or any but REF where the record names no ALT, makes a genotype missing.
         tally: Counts of half calls and of haploid calls, shape (2,), int64, added to.
 
     Returns:
@@ -106,7 +117,7 @@ def vcf_row(
     for sample in range(n_samples):
         if p > n:
             return TOO_FEW, sample
-        if gt_index == 0 and n_alleles > 1 and _is_plain(text, p):  # nearly always
+        if gt_index == 0 and counted == 1 < n_alleles and _is_plain(text, p):  # nearly always
             row[sample >> 2] |= np.uint8(_PLAIN_CODES[text[p] + text[p + 2] - 2 * _ZERO] << (2 * (sample & 3)))
             p += 4
             continue
@@ -118,12 +129,12 @@ def vcf_row(
         if gt_index > 0 and (p == n or text[p] == _TAB):
             code = _MISSING  # trailing parts may be left out
         else:
-            status, p, ploidy, n_counted, n_missing, n_other = _genotype(text, p, n_alleles)
+            status, p, ploidy, n_counted, n_missing, n_other = parse_genotype(text, p, n_alleles, counted)
             if status != OK:
                 return status, sample
             if ploidy > 2:
                 return POLYPLOID, sample
-            code = _code(ploidy, n_counted, n_missing, n_other, tally)
+            code = code_of(ploidy, n_counted, n_missing, n_other, tally)
         row[sample >> 2] |= np.uint8(code << (2 * (sample & 3)))
         while p < n and text[p] != _TAB:
             p += 1
@@ -133,13 +144,14 @@ def vcf_row(
     return OK, n_samples
 
 
-@_compiled
-def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndarray) -> tuple[int, int]:
+@compiled
+def bcf_row(alleles: np.ndarray, n_alleles: int, counted: int, row: np.ndarray, tally: np.ndarray) -> tuple[int, int]:
     """Pack the genotypes of one BCF record.
 
     Args:
         alleles: Allele indices, shape (n_samples, ploidy), int32: -1 where missing, -2 beyond the end of the vector.
         n_alleles: As in ``vcf_row``.
+        counted: As in ``vcf_row``.
         row: Receives the codes, as in ``vcf_row``.
         tally: Counts of half calls and of haploid calls, as in ``vcf_row``.
 
@@ -157,17 +169,27 @@ def bcf_row(alleles: np.ndarray, n_alleles: int, row: np.ndarray, tally: np.ndar
                 return OUT_OF_RANGE, sample
             ploidy += 1
             n_missing += allele == -1
-            n_counted += allele == 1 < n_alleles
-            n_other += allele > 1 or allele == 1 == n_alleles
+            is_counted = allele == counted < n_alleles
+            n_counted += is_counted
+            n_other += allele > 0 and not is_counted
         if ploidy > 2:
             return POLYPLOID, sample
         if ploidy == 0:
             ploidy, n_missing = 1, 1
-        row[sample >> 2] |= np.uint8(_code(ploidy, n_counted, n_missing, n_other, tally) << (2 * (sample & 3)))
+        row[sample >> 2] |= np.uint8(code_of(ploidy, n_counted, n_missing, n_other, tally) << (2 * (sample & 3)))
     return OK, n_samples
 
 
-@_compiled
+@compiled
+def _ones(word: np.uint64) -> np.uint64:
+    """Bits set in ``word``; the compiler turns this pattern into one instruction where there is one."""
+    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@compiled
 def count_codes(packed: np.ndarray, n_samples: int, per_variant: np.ndarray, sample_missing: np.ndarray) -> None:
     """Count codes by variant and missing genotypes by sample.
 
@@ -177,57 +199,83 @@ def count_codes(packed: np.ndarray, n_samples: int, per_variant: np.ndarray, sam
         per_variant: Receives counts of the codes 00, 01, 10, 11, shape (n_variants, 4), int64.
         sample_missing: Added to, shape (n_samples,), int64.
     """
-    places = np.zeros((256, 4), dtype=np.int64)
-    for byte in range(256):
-        for k in range(4):
-            places[byte, (byte >> (2 * k)) & 3] += 1
-    n_full = n_samples >> 2
+    n_words = n_samples >> 5
+    scratch = np.zeros(8 * n_words, dtype=np.uint8)
+    words = scratch.view(np.uint64)
+    lower = np.uint64(0x5555555555555555)
     for i in range(packed.shape[0]):
-        n0, n1, n2, n3 = 0, 0, 0, 0
-        for b in range(n_full):
-            byte = packed[i, b]
-            n0 += places[byte, 0]
-            n1 += places[byte, 1]
-            n2 += places[byte, 2]
-            n3 += places[byte, 3]
-            if places[byte, 1] > 0:
-                for k in range(4):
-                    if (byte >> (2 * k)) & 3 == _MISSING:
-                        sample_missing[4 * b + k] += 1
-        per_variant[i, 0], per_variant[i, 1], per_variant[i, 2], per_variant[i, 3] = n0, n1, n2, n3
-        for sample in range(4 * n_full, n_samples):
-            code = (packed[i, n_full] >> (2 * (sample & 3))) & 3
+        scratch[:] = packed[i, : 8 * n_words]
+        n_missing, n_het, n_other = 0, 0, 0
+        for w in range(n_words):
+            low, high = words[w] & lower, (words[w] >> np.uint64(1)) & lower
+            n_het += _ones(high & ~low)
+            n_other += _ones(high & low)
+            missing = low & ~high
+            n_missing += _ones(missing)
+            if missing:
+                for k in range(32):
+                    sample_missing[32 * w + k] += (missing >> np.uint64(2 * k)) & np.uint64(1)
+        per_variant[i, 0] = 32 * n_words - n_missing - n_het - n_other
+        per_variant[i, 1], per_variant[i, 2], per_variant[i, 3] = n_missing, n_het, n_other
+        for sample in range(32 * n_words, n_samples):
+            code = (packed[i, sample >> 2] >> (2 * (sample & 3))) & 3
             per_variant[i, code] += 1
             if code == _MISSING:
                 sample_missing[sample] += 1
 
 
-@_compiled
-def _ones(word: np.uint64) -> np.uint64:
-    """Bits set in ``word``; the compiler turns this pattern into one instruction where there is one."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
+@compiled
+def _even_bits(word: np.uint64) -> np.uint64:
+    """Bits 0, 2, 4, ... of ``word``, moved together into its lower half."""
+    word = word & np.uint64(0x5555555555555555)
+    word = (word | (word >> np.uint64(1))) & np.uint64(0x3333333333333333)
+    word = (word | (word >> np.uint64(2))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    word = (word | (word >> np.uint64(4))) & np.uint64(0x00FF00FF00FF00FF)
+    word = (word | (word >> np.uint64(8))) & np.uint64(0x0000FFFF0000FFFF)
+    return (word | (word >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
 
 
-@_compiled
-def _planes(row: np.ndarray, n_samples: int, planes: np.ndarray) -> None:
-    """Split packed codes into bit planes of 64 samples a word: observed, homozygous, homozygous without counted."""
-    planes[:] = 0
-    for sample in range(n_samples):
-        code = (row[sample >> 2] >> (2 * (sample & 3))) & 3
-        bit = np.uint64(1) << np.uint64(sample & 63)
-        word = sample >> 6
-        if code != _MISSING:
-            planes[0, word] |= bit
-        if code in (_HOM_COUNTED, _HOM_OTHER):
-            planes[1, word] |= bit
-        if code == _HOM_OTHER:
-            planes[2, word] |= bit
+@compiled
+def _planes(row: np.ndarray, n_samples: int, scratch: np.ndarray, planes: np.ndarray, sums: np.ndarray) -> None:
+    """Split packed codes into bit planes of 64 samples a word: observed, homozygous, homozygous without counted.
+
+    ``scratch`` has 16 bytes a word, zero beyond the row. ``sums`` receives the number of observed samples, and over
+    them the sums of x = dosage - 1 and of x^2.
+    """
+    scratch[: len(row)] = row
+    words = scratch.view(np.uint64)
+    half = np.uint64(32)
+    n_observed, n_homozygous, n_without = 0, 0, 0
+    for w in range(planes.shape[1]):
+        first, second = words[2 * w], words[2 * w + 1]
+        low = _even_bits(first) | (_even_bits(second) << half)
+        high = _even_bits(first >> np.uint64(1)) | (_even_bits(second >> np.uint64(1)) << half)
+        n_here = n_samples - 64 * w
+        here = ~np.uint64(0) if n_here >= 64 else (np.uint64(1) << np.uint64(n_here)) - np.uint64(1)
+        planes[0, w] = (~low | high) & here
+        planes[1, w] = ~(low ^ high) & here
+        planes[2, w] = low & high & here
+        n_observed += _ones(planes[0, w])
+        n_homozygous += _ones(planes[1, w])
+        n_without += _ones(planes[2, w])
+    sums[0], sums[1], sums[2] = n_observed, n_homozygous - 2 * n_without, n_homozygous
 
 
-@_compiled
+@compiled
+def _complete_r2(a: np.ndarray, b: np.ndarray, sums_a: np.ndarray, sums_b: np.ndarray) -> float:
+    """``_r2`` where nobody is missing: all sums but that of products are known."""
+    n_both, n_opposite = 0, 0
+    for w in range(a.shape[1]):
+        both = a[1, w] & b[1, w]
+        n_both += _ones(both)
+        n_opposite += _ones(both & (a[2, w] ^ b[2, w]))
+    n = sums_a[0]
+    covariance = float(n * (n_both - 2 * n_opposite) - sums_a[1] * sums_b[1])
+    variances = float(n * sums_a[2] - sums_a[1] ** 2) * float(n * sums_b[2] - sums_b[1] ** 2)
+    return covariance * covariance / variances if variances > 0 else 0.0
+
+
+@compiled
 def _r2(a: np.ndarray, b: np.ndarray) -> float:
     """Squared correlation of dosages of two variants over samples observed in both; 0 where it is not defined.
 
@@ -250,7 +298,7 @@ def _r2(a: np.ndarray, b: np.ndarray) -> float:
     return covariance * covariance / variances if variances > 0 else 0.0
 
 
-@_compiled
+@compiled
 def prune(
     packed: np.ndarray,
     order: np.ndarray,
@@ -275,24 +323,34 @@ def prune(
     """
     n_words = (n_samples + 63) >> 6
     planes = np.zeros((window, 3, n_words), dtype=np.uint64)  # a ring: row i of the chromosome lies at i % window
+    sums = np.zeros((window, 3), dtype=np.int64)
+    scratch = np.zeros(16 * n_words, dtype=np.uint8)
     compared = np.zeros(window, dtype=np.int64)  # the last row that each row of the ring was compared with
     loaded = 0
     start = 0
     while start < len(order):
         end = min(start + window, len(order))
         for i in range(loaded, end):
-            _planes(packed[order[i]], n_samples, planes[i % window])
+            _planes(packed[order[i]], n_samples, scratch, planes[i % window], sums[i % window])
             compared[i % window] = i
         loaded = end
         changed = True
         while changed:
             changed = False
             for i in range(start, end):
-                for j in range(compared[i % window] + 1, end):
+                a = i % window
+                for j in range(compared[a] + 1, end):
                     if not kept[order[i]]:
                         break
-                    compared[i % window] = j
-                    if kept[order[j]] and _r2(planes[i % window], planes[j % window]) > r2:
+                    compared[a] = j
+                    if not kept[order[j]]:
+                        continue
+                    b = j % window
+                    if sums[a, 0] == n_samples and sums[b, 0] == n_samples:
+                        squared = _complete_r2(planes[a], planes[b], sums[a], sums[b])
+                    else:
+                        squared = _r2(planes[a], planes[b])
+                    if squared > r2:
                         changed = True
                         rarer = minor_frequency[order[i]] < minor_frequency[order[j]] * (1 - 1e-9)
                         kept[order[i] if rarer else order[j]] = False

@@ -43,6 +43,7 @@ class InputFacts:
         half_calls: Genotypes with one allele missing (``./1``); they are coded missing.
         haploid_calls: Genotypes of one allele (``1``); they are coded as two copies of it.
         records_without_gt: Records whose FORMAT has no GT; all their genotypes are missing.
+        split_records: Records with several ALT alleles that became one row for each.
     """
 
     formats: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class InputFacts:
     half_calls: int = 0
     haploid_calls: int = 0
     records_without_gt: int = 0
+    split_records: int = 0
 
     @staticmethod
     def merge(facts: Sequence[InputFacts]) -> InputFacts:
@@ -65,6 +67,7 @@ class InputFacts:
             half_calls=sum(one.half_calls for one in facts),
             haploid_calls=sum(one.haploid_calls for one in facts),
             records_without_gt=sum(one.records_without_gt for one in facts),
+            split_records=sum(one.split_records for one in facts),
         )
 
 
@@ -89,8 +92,8 @@ class VariantTable:
     def __len__(self) -> int:
         return len(self.pos)
 
-    def take(self, index: np.ndarray) -> VariantTable:
-        """The variants at ``index`` (integers or a boolean mask)."""
+    def take(self, index: np.ndarray | slice) -> VariantTable:
+        """The variants at ``index`` (integers, a boolean mask or a slice)."""
         return VariantTable(self.chrom[index], self.pos[index], self.id[index], self.ref[index], self.alt[index])
 
     @staticmethod

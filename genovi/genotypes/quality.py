@@ -28,6 +28,7 @@ class QCConfig:
         autosomes_only: Keep only chromosomes 1-22 where contigs are human; elsewhere all contigs stay.
         build: "auto", "GRCh37", "GRCh38", or "none"; says where long-range LD regions lie.
         long_range_ld: Exclude regions of long-range LD, where the build is known.
+        split_multiallelic: Whether the reader is to split records with several ALT alleles.
 
     Raises:
         ConfigError: a value makes no sense.
@@ -45,6 +46,7 @@ class QCConfig:
     autosomes_only: bool = True
     build: str = "auto"
     long_range_ld: bool = True
+    split_multiallelic: bool = False
 
     def __post_init__(self) -> None:
         for name, value, top in (("maf", self.maf, 0.5), ("geno", self.geno, 1.0), ("mind", self.mind, 1.0)):
@@ -68,6 +70,7 @@ class QCConfig:
             "autosomes_only": self.autosomes_only,
             "build": self.build,
             "long_range_ld": self.long_range_ld,
+            "split_multiallelic": self.split_multiallelic,
         }
         for name in ("keep", "remove", "extract", "exclude"):
             ids = getattr(self, name)

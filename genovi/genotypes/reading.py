@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89HDF", "HDF5 data", "give genotypes, for example a VCF"),
     (b"\x89PNG", "a PNG picture", "give genotypes, for example a VCF"),
     (b"%PDF", "a PDF document", "give genotypes, for example a VCF"),
+    (b"\xff\xfe", "text in UTF-16", "save it as UTF-8"),
+    (b"\xfe\xff", "text in UTF-16", "save it as UTF-8"),
     (b"\x1f\x8b", "twice gzipped data", "decompress it once with `gunzip`"),
 )
 
@@ -91,7 +94,7 @@ class InputSummary:
     build_reason: str
 
 
-def open_genotypes(paths: Sequence[Path]) -> GenotypeMatrix:
+def open_genotypes(paths: Sequence[Path], split_multiallelic: bool = False) -> GenotypeMatrix:
     """Read genotypes.
 
     Args:
@@ -99,6 +102,8 @@ def open_genotypes(paths: Sequence[Path]) -> GenotypeMatrix:
             EIGENSTRAT (any of the three files, or their prefix). ``-`` is standard input and, as the shell's
             ``<(command)``, holds VCF or BCF. Several are one input: they hold different variants, such as one
             chromosome each, of the same samples, whose order may differ between files.
+        split_multiallelic: Make a record of VCF or BCF with several ALT alleles one row for each of them, in which
+            genotypes with one of the others are missing; else it stays one row, which quality control drops and counts.
 
     Returns:
         All records in the order given; dosage counts ALT (A1 in PLINK 1, the first allele in EIGENSTRAT). A PLINK 1
@@ -109,7 +114,7 @@ def open_genotypes(paths: Sequence[Path]) -> GenotypeMatrix:
         DataError: a file is missing, damaged, malformed or of another format, or there is no variant at all.
         MismatchError: files have different samples.
     """
-    matrices = _read_all(paths)
+    matrices = _read_all(paths, split_multiallelic)
     matrix = GenotypeMatrix.concatenate([_in_order(one, matrices[0]) for one in matrices])
     if matrix.n_variants == 0:
         raise DataError(
@@ -162,7 +167,7 @@ def describe(paths: Sequence[Path]) -> InputSummary:
     )
 
 
-def _read_all(paths: Sequence[Path]) -> list[GenotypeMatrix]:
+def _read_all(paths: Sequence[Path], split: bool = False) -> list[GenotypeMatrix]:
     """One matrix per file or fileset; the parts of a fileset count once."""
     if not paths:
         raise ConfigError("no input", fix="name at least one genotype file")
@@ -172,15 +177,15 @@ def _read_all(paths: Sequence[Path]) -> list[GenotypeMatrix]:
         if path.absolute() in seen:
             raise ConfigError("the same input is given twice", where=path, fix="name it once")
         seen.add(path.absolute())
-        place, read = _reader_of(path)
+        place, read = _reader_of(path, split)
         inputs.setdefault(place.absolute(), (place, read))
     return [read(place) for place, read in inputs.values()]
 
 
-def _reader_of(path: Path) -> tuple[Path, Callable[[Path], GenotypeMatrix]]:
+def _reader_of(path: Path, split: bool) -> tuple[Path, Callable[[Path], GenotypeMatrix]]:
     """What ``path`` stands for, such as the prefix of a fileset, and the function that reads it."""
     if pipes.is_pipe(path):
-        return path, _read_pipe
+        return path, partial(_read_pipe, split=split)
     if vcfzarr.is_vcf_zarr(path):
         return path, vcfzarr.read_vcf_zarr
     found = [(place, read, suffix) for suffix, find, read in _FILESETS if (place := find(path)) is not None]
@@ -191,15 +196,15 @@ def _reader_of(path: Path) -> tuple[Path, Callable[[Path], GenotypeMatrix]]:
             why=f"there are {' and '.join(f'{place}{suffix}' for place, _, suffix in found)}",
             fix="name the file with the genotypes instead of the prefix",
         )
-    return found[0][:2] if found else (path, _read_file)
+    return found[0][:2] if found else (path, partial(_read_file, split=split))
 
 
-def _read_pipe(path: Path) -> GenotypeMatrix:
+def _read_pipe(path: Path, split: bool) -> GenotypeMatrix:
     with pipes.spooled(path) as (file, name):
-        return replace(_read_file(file), source=name)
+        return replace(_read_file(file, split), source=name)
 
 
-def _read_file(path: Path) -> GenotypeMatrix:
+def _read_file(path: Path, split: bool) -> GenotypeMatrix:
     """A format of one file."""
     if path.is_dir() and (path / "metadata.json").is_file():
         raise DataError(
@@ -210,11 +215,11 @@ def _read_file(path: Path) -> GenotypeMatrix:
         )
     sniffed = sniff(path)
     if sniffed.head.startswith(bcf.MAGIC):
-        return bcf.read_bcf(path, sniffed.compression)
+        return bcf.read_bcf(path, sniffed.compression, split)
     if sniffed.head.startswith((b"##", b"#CHROM")):
         from genovi.genotypes.vcf import read_vcf
 
-        return read_vcf(path, sniffed.compression)
+        return read_vcf(path, sniffed.compression, split)
     if sniffed.head.startswith(plink1.MAGIC) and sniffed.compression == "plain":
         if path.suffix == ".bed" and not plink2.is_pgen(sniffed.head):
             return plink1.read_plink1(path.with_suffix(""))
@@ -264,5 +269,7 @@ def _log_odd_calls(matrix: GenotypeMatrix) -> None:
         logger.warning("half calls (such as ./1) taken as missing: %d", facts.half_calls)
     if facts.haploid_calls:
         logger.info("haploid calls counted as homozygous: %d", facts.haploid_calls)
+    if facts.split_records:
+        logger.info("records with several ALT alleles split: %d", facts.split_records)
     if facts.records_without_gt:
         logger.warning("records without GT, all of whose genotypes are missing: %d", facts.records_without_gt)

@@ -1,4 +1,7 @@
-"""VCF text, plain or compressed: records are streamed into packed rows one by one.
+"""VCF text, plain or compressed: pieces of the file become packed rows in threads.
+
+A compiled loop (``linekernels``) reads what is usual; a line that it does not take, and the one across two pieces, is
+read by itself, which gives the same genotypes, or the message where the line is at fault.
 
 Dosage counts the first ALT allele. A multi-allelic record stays one row with ALT as written ("A,C"); genotypes with a
 later ALT allele are missing in it, as is any but REF where ALT is ".". Half calls (``./1``) are missing. A haploid call
@@ -9,29 +12,41 @@ genotype are refused.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from genovi.errors import DataError
-from genovi.genotypes.bgzf import open_bytes
+from genovi.genotypes.bgzf import BOM, blaming_damage, open_bytes
 from genovi.genotypes.building import MatrixBuilder, decode_text
+from genovi.genotypes.lines import Lines, read_lines
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
+from genovi.genotypes.pieces import open_pieces
 from genovi.genotypes.vcfheader import HeaderEvidence, parse_samples
 
 logger = logging.getLogger("genovi")
 
 _MAX_POSITION = 2**40  # longer than any chromosome; keeps nonsense out of int64
-_GENOTYPE_SUBSTITUTES = (b"DS", b"GP", b"GL", b"PL", b"HDS")
+_MAX_DIGITS = 20
+# What a file may have instead of GT, and how to make GT of it.
+_CALL_FIRST = {
+    b"DS": "call genotypes first, for example with `plink2 --vcf FILE dosage=DS --export vcf bgz`",
+    b"HDS": "call genotypes first, for example with `plink2 --vcf FILE dosage=HDS --export vcf bgz`",
+    b"GP": "call genotypes first, for example with `plink2 --vcf FILE dosage=GP --export vcf bgz`",
+    b"PL": "call genotypes first, for example with `bcftools call -m`",
+    b"GL": "call genotypes first, for example with `bcftools +tag2tag FILE -- -r --gl-to-pl | bcftools call -m`",
+}
 
 
-def read_vcf(path: Path, compression: str) -> GenotypeMatrix:
+def read_vcf(path: Path, compression: str, split: bool = False) -> GenotypeMatrix:
     """Read a VCF.
 
     Args:
         path: The file.
         compression: "plain", "gzip" or "BGZF".
+        split: Make a record with several ALT alleles one row for each of them, in which the others are missing.
 
     Returns:
         One row a record, in file order; ``facts`` count half calls, haploid calls and records without GT.
@@ -39,39 +54,48 @@ def read_vcf(path: Path, compression: str) -> GenotypeMatrix:
     Raises:
         DataError: the file is truncated, not a VCF, or a line of it is malformed; names file and line.
     """
-    with open_bytes(path, compression) as stream:
-        samples, evidence, n_header_lines = _read_header(stream, path)
-        records = _Records(path, samples)
-        line = b""
-        for number, line in enumerate(stream, start=n_header_lines + 1):
-            records.add(line.rstrip(b"\r\n"), number)
-        if line and not line.endswith(b"\n"):
-            logger.warning("%s: the last line has no line end; the file may be truncated", path)
-    return records.finish(evidence, f"VCF ({compression})")
+    with blaming_damage(path, compression):
+        with open_bytes(path, compression) as stream:
+            header = _read_header(stream, path)
+        records = _Records(path, header.samples, header.n_lines, split)
+        with open_pieces(path, compression, header.n_bytes) as pieces:
+            for lines in read_lines(pieces, len(header.samples), split):
+                records.take(lines)
+        return records.finish(header.evidence, f"VCF ({compression})")
 
 
 def no_genotypes(path: Path, format_keys: set[bytes]) -> DataError:
     """The error for a file whose records never have GT."""
-    others = ", ".join(key.decode() for key in _GENOTYPE_SUBSTITUTES if key in format_keys)
+    others = ", ".join(key.decode() for key in _CALL_FIRST if key in format_keys)
     return DataError(
         "no genotypes (GT) in any record",
         where=path,
         why=f"FORMAT has {others} instead, which genovi does not read" if others else "FORMAT never names GT",
-        fix="call genotypes first, for example with `plink2 --vcf FILE dosage=DS --export vcf bgz`"
-        if others
-        else "give a VCF with called genotypes",
+        fix=next((fix for key, fix in _CALL_FIRST.items() if key in format_keys), "give a VCF with called genotypes"),
     )
 
 
-def _read_header(stream: BinaryIO, path: Path) -> tuple[tuple[str, ...], HeaderEvidence, int]:
+@dataclass(frozen=True)
+class _Header:
+    """Samples, evidence of the build, and the size of the header in lines and bytes."""
+
+    samples: tuple[str, ...]
+    evidence: HeaderEvidence
+    n_lines: int
+    n_bytes: int
+
+
+def _read_header(stream: BinaryIO, path: Path) -> _Header:
     evidence = HeaderEvidence()
-    line_number = 0
+    line_number, n_bytes = 0, 0
     for line_number, line in enumerate(stream, start=1):
-        if line.startswith(b"##"):
-            evidence.add(line)
-        elif line.startswith(b"#"):
-            return parse_samples(line.rstrip(b"\r\n"), path, line_number), evidence, line_number
-        elif line.strip():
+        n_bytes += len(line)
+        text = line.removeprefix(BOM) if line_number == 1 else line
+        if text.startswith(b"##"):
+            evidence.add(text)
+        elif text.startswith(b"#"):
+            return _Header(parse_samples(text.rstrip(b"\r\n"), path, line_number), evidence, line_number, n_bytes)
+        elif text.strip():
             break
     raise DataError(
         "no #CHROM line before the records" if line_number else "no header",
@@ -84,10 +108,15 @@ def _read_header(stream: BinaryIO, path: Path) -> tuple[tuple[str, ...], HeaderE
 class _Records:
     """Parses record lines into a MatrixBuilder."""
 
-    def __init__(self, path: Path, samples: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, samples: tuple[str, ...], n_header_lines: int, split: bool) -> None:
         from genovi.genotypes import kernels
 
         self._kernels = kernels
+        self._n_lines = n_header_lines
+        self._split = split
+        self._split_records = 0
+        self._n_fast = 0  # lines that the kernel has read, all of which have GT
+        self._unfinished: list[bytes] = []
         self._path = path
         self._samples = samples
         self._builder = MatrixBuilder(samples, str(path))
@@ -98,8 +127,31 @@ class _Records:
         if len(samples) % 4:
             self._missing_row[-1] &= (1 << 2 * (len(samples) % 4)) - 1
 
-    def add(self, line: bytes, line_number: int) -> None:
-        """Take in one line."""
+    def take(self, lines: Lines) -> None:
+        """Take in a piece."""
+        self._unfinished.append(lines.head)
+        if lines.tail is None:
+            return
+        self._add(b"".join(self._unfinished))
+        self._unfinished = [lines.tail] if lines.tail else []
+        self._tally += lines.tally
+        start = 0
+        for careful, line in lines.careful.items():
+            self._add_all(lines, slice(start, careful))
+            self._add(line)
+            start = careful + 1
+        self._add_all(lines, slice(start, len(lines.rows)))
+
+    def _add_all(self, lines: Lines, which: slice) -> None:
+        """Take in lines that the kernel has read."""
+        self._n_lines += which.stop - which.start
+        self._n_fast += which.stop - which.start
+        self._builder.extend(lines.rows[which], lines.variants.take(which))
+
+    def _add(self, raw: bytes) -> None:
+        """Take in one line by itself."""
+        self._n_lines += 1
+        line, line_number = raw.rstrip(b"\r\n"), self._n_lines
         if not line:
             return
         fields = line.split(b"\t", 9)
@@ -108,24 +160,36 @@ class _Records:
         chrom, pos, identifier, ref, alt, _, _, _, format_, columns = fields
         if not (chrom and ref and alt):
             raise self._bad("CHROM, REF or ALT is empty", line_number)
-        if not pos.isdigit() or int(pos) > _MAX_POSITION:
+        if not pos.isdigit() or len(pos) > _MAX_DIGITS or int(pos) > _MAX_POSITION:
             raise self._bad(f"POS {_shown(pos)} is not a whole number of base pairs", line_number)
+        alts = alt.split(b",") if self._split else [alt]
+        n_alleles = 1 if alt == b"." else 2 + alt.count(b",")
+        for counted, one in enumerate(alts, start=1):
+            self._pack(format_, columns, n_alleles, counted, line_number)
+            self._builder.commit(chrom, int(pos), identifier, ref, one or b".")
+        self._without_gt += self._gt_place(format_) < 0
+        self._split_records += len(alts) > 1
+
+    def _pack(self, format_: bytes, columns: bytes, n_alleles: int, counted: int, line_number: int) -> None:
+        """Pack the genotypes of one line into the builder's next row."""
         row = self._builder.row()
         gt_place = self._gt_place(format_)
         if gt_place < 0:
             row[:] = self._missing_row
-            self._without_gt += 1
-        else:
-            n_alleles = 1 if alt == b"." else 2 + alt.count(b",")
-            text = np.frombuffer(columns, dtype=np.uint8)
-            status, sample = self._kernels.vcf_row(text, len(self._samples), gt_place, n_alleles, row, self._tally)
-            if status != self._kernels.OK:
-                raise self._bad_genotype(status, sample, columns, line_number)
-        self._builder.commit(chrom, int(pos), identifier, ref, alt)
+            return
+        row[:] = 0
+        tally = self._tally if counted == 1 else np.zeros_like(self._tally)
+        text, n_samples = np.frombuffer(columns, dtype=np.uint8), len(self._samples)
+        status, sample = self._kernels.vcf_row(text, n_samples, gt_place, n_alleles, counted, row, tally)
+        if status != self._kernels.OK:
+            raise self._bad_genotype(status, sample, columns, line_number)
 
     def finish(self, evidence: HeaderEvidence, format_name: str) -> GenotypeMatrix:
         """The matrix of all records."""
-        if self._without_gt and self._without_gt == len(self._builder):
+        if self._unfinished:
+            self._add(b"".join(self._unfinished))
+            logger.warning("%s: the last line has no line end; the file may be truncated", self._path)
+        if self._without_gt and all(place < 0 for place in self._gt_places.values()) and not self._n_fast:
             raise no_genotypes(self._path, {key for keys in self._gt_places for key in keys.split(b":")})
         return self._builder.finish(
             InputFacts(
@@ -135,6 +199,7 @@ class _Records:
                 half_calls=int(self._tally[0]),
                 haploid_calls=int(self._tally[1]),
                 records_without_gt=self._without_gt,
+                split_records=self._split_records,
             )
         )
 

@@ -41,12 +41,12 @@ class HeaderEvidence:
 
 
 def parse_samples(line: bytes, path: Path, line_number: int) -> tuple[str, ...]:
-    """Sample names of the ``#CHROM`` line.
+    """Sample names of the ``#CHROM`` line; spaces at its end are no part of a name.
 
     Raises:
         DataError: columns are missing or not separated by tabs, there is no sample, or a name is empty or used twice.
     """
-    columns = line.split(b"\t")
+    columns = line.rstrip(b" ").split(b"\t")
     where = f"{path}, line {line_number}"
     if tuple(columns[:8]) != _FIXED:
         if tuple(line.split()[:8]) == _FIXED:

@@ -10,23 +10,10 @@ import pytest
 from helpers import bgzf, matrix_of, needs, real_data, vcf_text, write_vcf
 from hypothesis import example, given
 from hypothesis import strategies as st
+from vcfs import HEADER, read, vcf
 
 from genovi.errors import DataError, GenoviError
 from genovi.genotypes.reading import open_genotypes
-
-HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t"
-
-
-def vcf(*genotypes: str, alt: str = "C", format_: str = "GT", n_records: int = 1) -> str:
-    names = "\t".join(f"s{i + 1}" for i in range(len(genotypes)))
-    row = "\t".join(["1", "{}", ".", "A", alt, ".", ".", ".", format_, *genotypes])
-    return HEADER + names + "\n" + "".join(row.format(10 + i) + "\n" for i in range(n_records))
-
-
-def read(text: str | bytes, folder: Path, name: str = "x.vcf"):
-    path = folder / name
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return open_genotypes([path])
 
 
 def naive_dosage(genotype: str) -> int:
@@ -147,7 +134,7 @@ HOSTILE = {
     "gzip in gzip": (gzip.compress(gzip.compress(b"x")), "twice"),
     "gzip without end": (gzip.compress(vcf("0/1", n_records=50).encode())[:-9], "truncated"),
     "gzip cut in the header": (gzip.compress(vcf("0/1").encode())[:12], "truncated"),
-    "gzip with rubbish behind": (gzip.compress(vcf("0/1").encode()) + b"rubbish", "damaged gzip"),
+    "gzip with rubbish behind": (gzip.compress(vcf("0/1").encode()) + b"rubbish" * 4, "damaged gzip"),
     "BGZF without end block": (bgzf(vcf("0/1").encode())[:-28], "end-of-file block is missing"),
     "BGZF cut in a block": (bgzf(vcf("0/1", n_records=9000).encode())[:-200], "end-of-file block is missing"),
 }
@@ -166,7 +153,7 @@ def test_hostile_files_get_one_line_that_names_them(tmp_path: Path, what: str) -
 def test_a_damaged_byte_in_a_compressed_file_is_found(tmp_path: Path) -> None:
     data = bytearray(bgzf(vcf("0/1", n_records=3000).encode()))
     data[200] ^= 0xFF
-    with pytest.raises(DataError, match=r"damaged gzip|truncated"):
+    with pytest.raises(DataError, match="corrupt BGZF block"):
         read(bytes(data), tmp_path)
 
 

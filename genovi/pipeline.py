@@ -46,7 +46,7 @@ MIN_OVERLAP = 0.5
 WARN_OVERLAP = 0.8
 MAX_AXES = 100
 MIN_AXES = 4
-SAMPLES_PER_AXIS = 40
+SAMPLES_PER_AXIS = 50
 MIN_SAMPLES = 10
 
 
@@ -72,14 +72,14 @@ class RunConfig:
 def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: int) -> int:
     """Number of principal components that the model takes.
 
-    ``pcs`` if given. Otherwise those above the noise edge, as many more (weak structure lies under it, and the
+    ``pcs`` if given. Otherwise those above the noise edge, twice as many more (weak structure lies under it, and the
     likelihood learns each component's noise) and a few; but not more than one for ``SAMPLES_PER_AXIS`` samples, because
     later components of a small cohort carry families and single samples, which take the map away from populations
     (see benchmarks/README.md); and at least ``MIN_AXES``.
     """
     if pcs is not None:
         return pcs
-    wanted = min(2 * noise.significant + 4, n_samples // SAMPLES_PER_AXIS, MAX_AXES)
+    wanted = min(3 * noise.significant + 4, n_samples // SAMPLES_PER_AXIS, MAX_AXES)
     return min(max(MIN_AXES, wanted), available)
 
 

@@ -3,8 +3,7 @@
     minimise  -E_q[ log p(x|z) + beta (log p(z) + chain - log q(y_T|x)) ]  +  lambda * sleep
 
 beta rises linearly from ``BETA_START`` to 1 over the first ``WARM_UP`` of the steps, so that the plane unfolds before
-the prior presses on it; the learning rate falls by a cosine. Gradients are clipped. What is judged and kept is a
-running average of the weights (Polyak and Juditsky 1992): its bound on new samples is better than the last weights'.
+the prior presses on it; the learning rate falls by a cosine. Gradients are clipped.
 """
 
 from __future__ import annotations
@@ -12,14 +11,11 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from genovi.errors import TrainingError
 from genovi.model.config import ModelConfig
@@ -34,7 +30,6 @@ from genovi.training.monitor import EpochRecord, Monitor
 BETA_START = 0.05
 WARM_UP = 1 / 3
 CLIP = 5.0
-AVERAGING = 0.998  # what an update keeps of the average: about the last 500 updates count
 HELD_OUT_DRAWS = 16
 EVALUATIONS = 60
 _RAMP_STEPS = 100
@@ -45,8 +40,7 @@ class Fit:
     """A trained model and how it got there.
 
     Attributes:
-        model: With the averaged weights that have the best held-out bound (the last where nothing is held out), on the
-            CPU.
+        model: With the best weights by the held-out bound (the last ones where nothing is held out), on the CPU.
         history: One record for each epoch.
         held_out: Indices of the held-out samples.
         reason: Why training ended.
@@ -131,8 +125,6 @@ class _Trainer:
         self.total = self.epochs * self.batches.per_epoch
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=self.device.type != "mps")
         self.sleep_weight = config.sleep_weight
-        self.averaging = AveragedModel(self.model, multi_avg_fn=_average)
-        self.averaged = cast(LatentModel, self.averaging.module)
         self.step = 0
         self.best_bound, self.best = -math.inf, copy.deepcopy(self.model.state_dict())
         self.history: list[EpochRecord] = []
@@ -176,7 +168,6 @@ class _Trainer:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
             self.optimiser.step()
             self.model.likelihood.hold_noise_floor()
-            self.averaging.update_parameters(self.model)
             self.step += 1
             with torch.no_grad():
                 parts = (terms.reconstruction, terms.prior, terms.chain, terms.entropy)
@@ -200,7 +191,7 @@ class _Trainer:
         reconstruction, prior, chain, entropy, sleep, norm = means
         held_out = held_out_iwae = math.nan
         if evaluate and len(self.held_out):
-            sample = self.averaged.importance_sample(self.held_out, HELD_OUT_DRAWS, self.held_out_seed)
+            sample = self.model.importance_sample(self.held_out, HELD_OUT_DRAWS, self.held_out_seed)
             held_out, held_out_iwae = sample.elbo.mean().item(), sample.iwae.mean().item()
         lr, beta = self._schedule()
         return EpochRecord(
@@ -227,12 +218,12 @@ class _Trainer:
             self.best_bound = record.held_out_iwae
         elif not self._usable():
             return False
-        self.best = copy.deepcopy(self.averaged.state_dict())
+        self.best = copy.deepcopy(self.model.state_dict())
         return True
 
     def _usable(self) -> bool:
         """Whether the weights give a finite bound: the epoch's own was that of the weights before its last step."""
-        sample = self.averaged.importance_sample(self.batches.x[: self.batches.size], 1, self.held_out_seed)
+        sample = self.model.importance_sample(self.batches.x[: self.batches.size], 1, self.held_out_seed)
         return math.isfinite(sample.elbo.mean().item())
 
     def _result(self, reason: str) -> Fit:
@@ -245,11 +236,3 @@ class _Trainer:
             device=str(self.device),
             threads=self.threads,
         )
-
-
-def _average(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: int | Tensor) -> None:
-    """Move the average towards the current weights; by more in the first updates, which count for nothing later."""
-    n = int(updates)
-    share = 1 - min(AVERAGING, (1 + n) / (10 + n))
-    for mean, weights in zip(averaged, current, strict=True):
-        mean.lerp_(weights, share)

@@ -234,40 +234,12 @@ def test_a_dozen_samples_are_enough_to_train(posterior: str, n: int) -> None:
     assert result.history[-1].bound > result.history[0].bound
 
 
-def test_with_nothing_held_out_the_last_average_of_weights_is_returned() -> None:
+def test_with_nothing_held_out_the_last_weights_are_returned() -> None:
     x = data()
     config = training_config(holdout=0.0, epochs=30)
     last = fit(x, model_config("gaussian"), config, SEEDS, Monitor())
     assert bound_of(last, x) == pytest.approx(last.history[-1].bound, abs=1)
     assert bound_of(last, x) > last.history[5].bound + 2
-
-
-def test_what_is_kept_is_the_average_of_the_weights_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, seen = loop._average, []
-
-    def spy(averaged: list[torch.Tensor], current: list[torch.Tensor], updates: int) -> None:
-        seen.extend([[mean.clone() for mean in averaged]] if not seen else [])
-        seen.append([weights.detach().clone() for weights in current])
-        real(averaged, current, updates)
-
-    monkeypatch.setattr(loop, "_average", spy)
-    kept = list(
-        fit(data(), model_config(), training_config(holdout=0.0, epochs=15), SEEDS, Monitor()).model.parameters()
-    )
-    for i, weights in enumerate(kept):
-        steps = torch.stack([step[i] for step in seen])
-        assert (steps.amin(0) - 1e-6 <= weights).all() and (weights <= steps.amax(0) + 1e-6).all()
-        assert (weights - steps[-len(steps) // 2 :].mean(0)).norm() < (weights - steps[0]).norm()
-    assert any(not torch.equal(weights, last) for weights, last in zip(kept, seen[-1], strict=True))
-
-
-def test_an_average_forgets_the_first_weights_and_then_changes_slowly() -> None:
-    mean = [torch.tensor([100.0])]
-    for n in range(1, 200):
-        loop._average(mean, [torch.tensor([1.0])], n)
-    assert mean[0].item() == pytest.approx(1, abs=1e-3)
-    loop._average(mean, [torch.tensor([2.0])], 10**6)
-    assert mean[0].item() == pytest.approx(1 + (1 - loop.AVERAGING), abs=2e-3)
 
 
 def test_the_noise_stays_above_its_floor_throughout() -> None:

@@ -155,8 +155,8 @@ SplitMultiallelic = Annotated[
     bool,
     typer.Option(
         "--split-multiallelic",
+        rich_help_panel=QC,
         help="Make a record with several ALT alleles one for each, instead of dropping it.",
-        rich_help_panel="Quality control",
     ),
 ]
 NoLongRangeLd = Annotated[

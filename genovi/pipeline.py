@@ -306,7 +306,8 @@ def embed_run(
     chosen = choose_device(device)
     set_threads(threads)
     trained = TrainedModel.load(run)
-    matrix = open_genotypes(inputs)
+    # split: where new samples have a third allele, the model's two still match
+    matrix = open_genotypes(inputs, split_multiallelic=True)
     found = match_variants(trained.standardiser.variants, matrix.variants)
     _check_overlap(found, min_overlap, matrix, run)
     aligned = align(matrix, found)

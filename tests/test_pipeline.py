@@ -231,6 +231,23 @@ def test_order_alleles_and_names_of_chromosomes_make_no_difference(world: World,
     assert (tmp_path / "other.embedding.tsv").read_bytes() == placed.read_bytes()
 
 
+def test_a_third_allele_among_new_samples_does_not_hide_the_models_two(
+    world: World, placed: Path, tmp_path: Path
+) -> None:
+    lines = write_vcf(tmp_path / "plain.vcf", world.new).read_text().splitlines()
+    for i, line in enumerate(lines):
+        if line.startswith("#") or i % 3:
+            continue
+        fields = line.split("\t")
+        third = next(base for base in "ACGT" if base not in (fields[3], fields[4]))
+        fields[4] = f"{third},{fields[4]}"  # the model's allele comes second, nobody carries the first
+        lines[i] = "\t".join([*fields[:9], *(call.replace("1", "2") for call in fields[9:])])
+    (tmp_path / "third.vcf").write_text("\n".join(lines) + "\n")
+    counts = embed(world.run, tmp_path / "third.vcf", tmp_path / "third").match.counts()
+    assert counts["absent"] == counts["ambiguous"] == 0
+    assert (tmp_path / "third.embedding.tsv").read_bytes() == placed.read_bytes()
+
+
 def by_chromosome(matrix: GenotypeMatrix, folder: Path) -> list[Path]:
     folder.mkdir()
     chroms = dict.fromkeys(matrix.variants.chrom)

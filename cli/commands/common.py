@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from genovi.labels import SampleLabels
     from genovi.provenance import Provenance
 
-_FILESET_SUFFIXES = (".bed", ".bim", ".fam", ".pgen", ".pvar", ".pvar.zst", ".psam", ".geno", ".snp", ".ind")
-
 
 def typed(ctx: typer.Context) -> str:
     """The command line as it could be typed again."""
@@ -25,15 +23,11 @@ def typed(ctx: typer.Context) -> str:
 
 
 def start_provenance(ctx: typer.Context, inputs: Sequence[Path], seed: int | None = None) -> Provenance:
-    """A record of this command, with digests of those inputs that are files (a prefix stands for a fileset)."""
+    """A record of this command, with digests of those inputs that are files (all files of a fileset)."""
+    from genovi.genotypes.reading import input_files
     from genovi.provenance import Provenance
 
-    files = [
-        file
-        for path in inputs
-        for file in ([path] if path.exists() else [Path(f"{path}{suffix}") for suffix in _FILESET_SUFFIXES])
-        if file.is_file()
-    ]
+    files = list(dict.fromkeys(file for path in inputs for file in input_files(path)))
     return Provenance.start(seed=seed, command=typed(ctx), inputs=files)
 
 

@@ -13,13 +13,12 @@ from genovi.errors import DataError
 from genovi.files import check_writable
 from genovi.genotypes.filesets import part
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.plink1 import SUFFIXES
 from genovi.genotypes.reading import open_genotypes
 from genovi.genotypes.regions import BuildGuess, guess_build, normalise_chromosome, normalise_chromosomes
 from genovi.genotypes.writing import write_plink1
 
 logger = logging.getLogger("genovi")
-
-SUFFIXES = (".bed", ".bim", ".fam")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from genovi.genotypes.vcfheader import check_sample_names
 
 logger = logging.getLogger("genovi")
 
-_SUFFIXES = (".geno", ".eigenstratgeno", ".packedancestrymapgeno", ".ancestrymapgeno", ".tgeno")
+SUFFIXES = (".geno", ".eigenstratgeno", ".packedancestrymapgeno", ".ancestrymapgeno", ".tgeno")
 _SMALLEST_RECORD = 48  # bytes; also the length of the header of the transposed form
 _BLOCK_BYTES = 1 << 25
 _CHROMOSOMES = {"90": "MT", "91": "XY"}  # numbers of EIGENSOFT's own; 23 and 24 mean X and Y everywhere
@@ -59,10 +59,15 @@ def eigenstrat_geno(path: Path) -> Path | None:
         prefix = Path(text[:-4])
         return _geno_of(prefix) or part(prefix, ".geno")
     if not path.is_file():
-        return path if text.endswith(_SUFFIXES) else _geno_of(path)
-    if _form(head_of(path)) or (text.endswith(_SUFFIXES) and part(_prefix(path), ".snp").exists()):
+        return path if text.endswith(SUFFIXES) else _geno_of(path)
+    if _form(head_of(path)) or (text.endswith(SUFFIXES) and part(_prefix(path), ".snp").exists()):
         return path
     return None
+
+
+def eigenstrat_files(geno: Path) -> tuple[Path, ...]:
+    """The files of the fileset whose genotype file is ``geno``."""
+    return geno, part(_prefix(geno), ".snp"), part(_prefix(geno), ".ind")
 
 
 def read_eigenstrat(geno: Path) -> GenotypeMatrix:
@@ -77,8 +82,7 @@ def read_eigenstrat(geno: Path) -> GenotypeMatrix:
     Raises:
         DataError: a file is missing or malformed, or the three contradict each other.
     """
-    prefix = _prefix(geno)
-    snp, ind = part(prefix, ".snp"), part(prefix, ".ind")
+    _, snp, ind = eigenstrat_files(geno)
     for path in (geno, snp, ind):
         if not path.exists():
             raise missing_part(path, _WHY)
@@ -113,7 +117,7 @@ def _prefix(geno: Path) -> Path:
 
 
 def _geno_of(prefix: Path) -> Path | None:
-    return next((part(prefix, suffix) for suffix in _SUFFIXES if part(prefix, suffix).is_file()), None)
+    return next((part(prefix, suffix) for suffix in SUFFIXES if part(prefix, suffix).is_file()), None)
 
 
 def _form(head: bytes) -> str:

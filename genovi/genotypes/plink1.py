@@ -26,13 +26,13 @@ from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
 
 MAGIC = b"\x6c\x1b"
 _VARIANT_MAJOR, _SAMPLE_MAJOR = 1, 0
-_SUFFIXES = (".bed", ".bim", ".fam")
+SUFFIXES = (".bed", ".bim", ".fam")
 
 
 def plink1_prefix(path: Path) -> Path | None:
     """The prefix of the fileset that ``path`` names by its prefix or by one of its three files; None if it is none."""
     text = str(path)
-    if text.endswith(_SUFFIXES):
+    if text.endswith(SUFFIXES):
         prefix = Path(text[:-4])
         # BED also names a format of intervals: without a .bim beside it, the content decides.
         return prefix if text.endswith((".bim", ".fam")) or part(prefix, ".bim").exists() else None
@@ -53,7 +53,7 @@ def read_plink1(prefix: Path) -> GenotypeMatrix:
         DataError: a file is missing or malformed, or the sizes of the three contradict each other.
     """
     bed = part(prefix, ".bed")
-    for suffix in _SUFFIXES:
+    for suffix in SUFFIXES:
         if not part(prefix, suffix).exists():
             raise missing_part(part(prefix, suffix), "a PLINK 1 fileset is a .bed, a .bim and a .fam of one name")
     samples = _read_fam(part(prefix, ".fam"))

@@ -34,7 +34,7 @@ _PLINK1_MODES = (0x00, 0x01)
 _EXTERNAL_INDEX = (0x20, 0x21)
 _BLOCK_BYTES = 1 << 25
 _WHY = "a PLINK 2 fileset is a .pgen, a .pvar (or .pvar.zst) and a .psam of one name"
-_SUFFIXES = (".pgen", ".pvar", ".pvar.zst", ".psam")
+SUFFIXES = (".pgen", ".pvar", ".pvar.zst", ".psam")
 _PVAR_COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT")
 _FEW_COLUMNS = 8  # with more, cells that nobody needs would take the memory
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -43,7 +43,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 def plink2_prefix(path: Path) -> Path | None:
     """The prefix of the fileset that ``path`` names by its prefix or by one of its files; None if it is none."""
     text = str(path)
-    suffix = next((one for one in _SUFFIXES if text.endswith(one)), None)
+    suffix = next((one for one in SUFFIXES if text.endswith(one)), None)
     if suffix is not None and (suffix != ".pgen" or not path.is_file() or is_pgen(head_of(path)[:3], bed_too=True)):
         return Path(text.removesuffix(suffix))
     return path if not path.is_file() and part(path, ".pgen").is_file() else None

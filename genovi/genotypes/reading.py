@@ -13,6 +13,7 @@ import numpy as np
 from genovi.errors import ConfigError, DataError, MismatchError
 from genovi.genotypes import bcf, eigenstrat, pipes, plink1, plink2, vcfzarr
 from genovi.genotypes.bgzf import Sniffed, sniff
+from genovi.genotypes.filesets import part
 from genovi.genotypes.matrix import GenotypeMatrix
 
 logger = logging.getLogger("genovi")
@@ -165,6 +166,17 @@ def describe(paths: Sequence[Path]) -> InputSummary:
         build=build.build,
         build_reason=build.reason,
     )
+
+
+def input_files(path: Path) -> tuple[Path, ...]:
+    """The files that an input stands for: those of a fileset, or ``path`` itself; only such as exist."""
+    filesets = (
+        (plink1.plink1_prefix, lambda prefix: tuple(part(prefix, suffix) for suffix in plink1.SUFFIXES)),
+        (plink2.plink2_prefix, lambda prefix: tuple(part(prefix, suffix) for suffix in plink2.SUFFIXES)),
+        (eigenstrat.eigenstrat_geno, eigenstrat.eigenstrat_files),
+    )
+    found = [file for find, files in filesets if (place := find(path)) is not None for file in files(place)]
+    return tuple(file for file in dict.fromkeys([*([] if found else [path]), *found]) if file.is_file())
 
 
 def _read_all(paths: Sequence[Path], split: bool = False) -> list[GenotypeMatrix]:

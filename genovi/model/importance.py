@@ -21,7 +21,7 @@ from torch import Tensor
 
 from genovi.model.densities import LOG_2PI
 
-WIDENING = 1.5  # of the covariance: a proposal should be wider than what it proposes for
+_WIDENING = 1.5  # of the covariance: a proposal should be wider than what it proposes for
 _EVENNESS = 0.25  # even points are worth more than random ones of the same effective size
 _LEAST = 2.0  # effective draws under which there is no spread to speak of
 _TRUST = 8.0  # effective draws that the spread of q counts for in the covariance
@@ -29,11 +29,11 @@ _TRUST = 8.0  # effective draws that the spread of q counts for in the covarianc
 
 @dataclass(frozen=True)
 class ImportanceSample:
-    """K draws from q for each sample, with their log-weights.
+    """K draws for each sample from q, or from the Gaussian of the second round, with their log-weights.
 
     Attributes:
         z: shape (K, n, d).
-        log_weight: w, shape (K, n).
+        log_weight: w, or log v of the second round, shape (K, n).
     """
 
     z: Tensor
@@ -85,7 +85,7 @@ def refine(first: ImportanceSample, log_joint: Callable[[Tensor], Tensor], seed:
     mean, covariance = first.moments()
     spread = _moments(first.z, torch.full_like(first.log_weight, 1 / draws))[1]
     size = first.effective_size[:, None, None]
-    widened = WIDENING * (size * covariance + _TRUST * spread) / (size + _TRUST)
+    widened = _WIDENING * (size * covariance + _TRUST * spread) / (size + _TRUST)
     # on the CPU: tiny matrices, and not every accelerator has the decomposition
     factor, failed = torch.linalg.cholesky_ex(widened.double().cpu())
     usable = (failed == 0) & torch.isfinite(factor).all(-1).all(-1)

@@ -11,7 +11,7 @@ from helpers import matrix_of, real_data, vcf_text, write_vcf
 
 from genovi.errors import ConfigError, DataError, GenoviError, MismatchError
 from genovi.genotypes.filtering import QCConfig, apply_qc
-from genovi.genotypes.reading import describe, open_genotypes
+from genovi.genotypes.reading import describe, input_files, open_genotypes
 from genovi.genotypes.writing import write_plink1
 
 
@@ -28,6 +28,24 @@ def test_files_of_the_same_samples_are_one_input_whatever_their_formats(tmp_path
     matrix = open_genotypes([tmp_path / "a.vcf.gz", tmp_path / "b.bim", tmp_path / "c.vcf"])
     np.testing.assert_array_equal(matrix.dosages(), whole.dosages())
     assert matrix.facts.formats == ("VCF (BGZF)", "PLINK 1", "VCF (plain)")
+
+
+@pytest.mark.parametrize("named", ["x", "x.bed", "x.fam"])
+def test_an_input_stands_for_all_files_of_its_fileset(tmp_path: Path, whole, named: str) -> None:
+    write_plink1(whole, tmp_path / "x")
+    write_vcf(tmp_path / "a.vcf", whole)
+    names = [file.name for file in input_files(tmp_path / named)]
+    assert names == ["x.bed", "x.bim", "x.fam"]
+    assert input_files(tmp_path / "a.vcf") == (tmp_path / "a.vcf",)
+    assert input_files(tmp_path / "nowhere") == ()
+
+
+def test_eigenstrat_files_belong_together_by_any_suffix(tmp_path: Path) -> None:
+    for suffix in (".eigenstratgeno", ".snp", ".ind"):
+        (tmp_path / f"x{suffix}").write_text("")
+    (tmp_path / "x.eigenstratgeno").write_text("012\n")
+    names = {file.name for file in input_files(tmp_path / "x")}
+    assert names == {"x.eigenstratgeno", "x.snp", "x.ind"}
 
 
 def test_samples_are_matched_by_name(tmp_path: Path, whole) -> None:

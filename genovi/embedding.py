@@ -4,14 +4,15 @@ The type that every judge and plot works on, whatever method made it. Reading on
 
 File format (``.embedding.tsv``): tab-separated UTF-8 without quoting, one header line, one row per sample in input
 order, columns ``IID``, ``Z1..Zd``, ``SD1..SDd`` (posterior standard deviations; absent for methods that have none),
-``CLUSTER`` (numbered from 1), ``CLUSTER_PROB`` and ``MISSING`` (share of the model's variants that is missing).
-Other columns are ignored.
+``CLUSTER`` (numbered from 1), ``CLUSTER_PROB``, ``MISSING`` (share of the model's variants that is missing) and
+``MISFIT`` (how far a sample's components are from what the model expects at its position). Other columns are ignored.
 """
 
 from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,8 @@ class Embedding:
         cluster: Most probable mode of the prior, numbered from 1, shape (n_samples,), int64, or None.
         cluster_prob: Its posterior probability, shape (n_samples,), float64, or None.
         missing: Share of the model's variants that is missing, shape (n_samples,), float64, or None.
+        misfit: Mean squared distance of the sample's components from those decoded from its position, in units of
+            their noise, shape (n_samples,), float64, or None. About 1 where the model describes the sample.
         method: Name of the method, e.g. "ddvi", "umap".
 
     Raises:
@@ -47,14 +50,15 @@ class Embedding:
     cluster: np.ndarray | None = None
     cluster_prob: np.ndarray | None = None
     missing: np.ndarray | None = None
+    misfit: np.ndarray | None = None
     method: str = "embedding"
 
     def __post_init__(self) -> None:
         n = len(self.samples)
         if self.mean.ndim != 2 or self.mean.shape[0] != n or self.mean.shape[1] < 1:
             raise DataError(f"coordinates have shape {self.mean.shape}, expected ({n}, d)", where=self.method)
-        expected = {"std": self.mean.shape, "cluster": (n,), "cluster_prob": (n,), "missing": (n,)}
-        for name, shape in expected.items():
+        expected = dict.fromkeys(("cluster", "cluster_prob", "missing", "misfit"), (n,))
+        for name, shape in {"std": self.mean.shape, **expected}.items():
             values = getattr(self, name)
             if values is not None and values.shape != shape:
                 raise DataError(f"{name} has shape {values.shape}, expected {shape}", where=self.method)
@@ -75,6 +79,17 @@ class Embedding:
         """Number d of latent axes."""
         return self.mean.shape[1]
 
+    @staticmethod
+    def concatenate(parts: Sequence[Embedding]) -> Embedding:
+        """Embeddings of different samples by one method, one after another."""
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("mean", "std", "cluster", "cluster_prob", "missing", "misfit")
+            if getattr(parts[0], name) is not None
+        }
+        samples = tuple(sample for part in parts for sample in part.samples)
+        return Embedding(samples, **columns, method=parts[0].method)
+
     def table(self) -> pd.DataFrame:
         """The embedding as a table with the columns of the file format."""
         columns: dict[str, object] = {"IID": list(self.samples)}
@@ -87,6 +102,8 @@ class Embedding:
             columns["CLUSTER_PROB"] = self.cluster_prob
         if self.missing is not None:
             columns["MISSING"] = self.missing
+        if self.misfit is not None:
+            columns["MISFIT"] = self.misfit
         return pd.DataFrame(columns)
 
     def write_tsv(self, path: Path) -> None:
@@ -138,6 +155,7 @@ class Embedding:
             cluster=None if cluster is None else cluster.astype(np.int64),
             cluster_prob=_optional(table, "CLUSTER_PROB", path, 0, 1),
             missing=_optional(table, "MISSING", path, 0, 1),
+            misfit=_optional(table, "MISFIT", path, 0, np.inf),
             method=path.name.removesuffix(".tsv").removesuffix(".embedding"),
         )
 

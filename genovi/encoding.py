@@ -11,53 +11,93 @@ out. All samples share the same noise: a sample's row does not depend on which o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from genovi.embedding import Embedding
 from genovi.model.vae import LatentModel
+from genovi.structure.projection import Projection
 
 DRAWS = 256
+_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Components:
+    """What a model sees of samples.
+
+    Attributes:
+        x: Noise-scaled principal components, shape (n_samples, k).
+        missing: Share of the model's variants missing in each sample, shape (n_samples,).
+        excess: Covariance that missing genotypes add to x, shape (n_samples, k, k); None where nothing is missing.
+    """
+
+    x: np.ndarray
+    missing: np.ndarray
+    excess: np.ndarray | None = None
+
+    @staticmethod
+    def of(projection: Projection, noise_scale: float) -> Components:
+        """Projected scores in the unit of the model."""
+        excess = None if projection.excess is None else projection.excess / noise_scale**2
+        return Components(projection.scores / noise_scale, projection.missing, excess)
+
+    def parts(self) -> Iterator[tuple[np.ndarray, Tensor, Tensor | None]]:
+        """Rows, their x and their excess, complete samples apart from incomplete ones, at most 4,096 at once."""
+        incomplete = np.zeros(len(self.x), dtype=bool) if self.excess is None else self.missing > 0
+        for which, excess in ((~incomplete, None), (incomplete, self.excess)):
+            rows = np.flatnonzero(which)
+            for start in range(0, len(rows), _ROWS):
+                part = rows[start : start + _ROWS]
+                x = torch.as_tensor(self.x[part], dtype=torch.float32)
+                yield part, x, None if excess is None else torch.as_tensor(excess[part])
 
 
 def encode(
-    model: LatentModel, x: np.ndarray, samples: Sequence[str], missing: np.ndarray, seed: int, device: torch.device
+    model: LatentModel, components: Components, samples: Sequence[str], seed: int, device: torch.device
 ) -> Embedding:
     """Embed samples.
 
     Args:
         model: Trained.
-        x: Noise-scaled principal components, shape (n_samples, k).
-        samples: Identifiers.
-        missing: Share of the model's variants missing in each sample, shape (n_samples,).
+        components: Of the samples.
+        samples: Identifiers, shape (n_samples,).
         seed: Of the draws.
         device: Where to compute.
 
     Returns:
         Posterior means and standard deviations. Clusters are modes of the prior, numbered from 1 by falling weight.
+        Misfit is the squared distance of x from the decoded mean in units of its noise, for each component.
     """
     model = model.to(device)
-    data = torch.as_tensor(x, dtype=torch.float32)
-    means, stds, clusters, probabilities = [], [], [], []
-    for rows in data.split(4096):
-        sample = model.posterior_sample(rows.to(device), DRAWS, seed)
+    n, d = len(components.x), model.config.latent_dim
+    mean, std = np.empty((n, d)), np.empty((n, d))
+    cluster, probability, misfit = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
+    for rows, data, excess in components.parts():
+        x = data.to(device)
+        sample = model.posterior_sample(x, DRAWS, seed, excess)
         weights = sample.weights[..., None]
-        mean = (weights * sample.z).sum(0)
-        means.append(mean.cpu())
-        stds.append((weights * (sample.z - mean).square()).sum(0).sqrt().cpu())
         with torch.no_grad():
+            centre = (weights * sample.z).sum(0)
+            spread = (weights * (sample.z - centre).square()).sum(0).sqrt()
             shares = (weights * model.prior.cluster_probabilities(sample.z)).sum(0)
-        probability, cluster = shares.max(dim=1)
-        clusters.append(cluster.cpu().numpy() + 1)
-        probabilities.append(probability.clamp(max=1).cpu())  # sums of float32 weights reach 1.000001
+            whitener = None if excess is None else model.likelihood.whitener(excess)
+            distance = model.likelihood.misfit(x, centre, whitener) / x.shape[1]
+        best, which = shares.max(dim=1)
+        mean[rows], std[rows] = centre.cpu().numpy(), spread.cpu().numpy()
+        cluster[rows], misfit[rows] = which.cpu().numpy() + 1, distance.cpu().numpy()
+        probability[rows] = best.clamp(max=1).cpu().numpy()  # sums of float32 weights reach 1.000001
     return Embedding(
         samples=tuple(samples),
-        mean=torch.cat(means).numpy().astype(np.float64),
-        std=torch.cat(stds).numpy().astype(np.float64),
-        cluster=np.concatenate(clusters),
-        cluster_prob=torch.cat(probabilities).numpy().astype(np.float64),
-        missing=np.asarray(missing, dtype=np.float64),
+        mean=mean,
+        std=std,
+        cluster=cluster,
+        cluster_prob=probability,
+        missing=np.asarray(components.missing, dtype=np.float64),
+        misfit=misfit,
         method=model.config.posterior,
     )

@@ -11,13 +11,12 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genovi.encoding import encode
 from genovi.errors import DataError, MismatchError
 from genovi.files import atomic_folder, atomic_path, check_writable
 from genovi.genotypes.filtering import apply_qc
@@ -27,11 +26,12 @@ from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.reading import describe, open_genotypes
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
+from genovi.placing import known_positions, misfit_quantiles, place, place_new, warn_of_misfits
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.noise import NoiseFloor
 from genovi.structure.pca import PrincipalAxes, fit_axes
-from genovi.structure.projection import project
+from genovi.structure.projection import project, sample_blocks
 from genovi.structure.standardise import Standardiser
 from genovi.summaries import EmbedSummary, TrainSummary, measure_bounds
 from genovi.trained import TrainedModel
@@ -142,12 +142,11 @@ def train_run(
 class _Cohort:
     """Training samples after quality control, as the model sees them.
 
-    x: noise-scaled scores, shape (n, k). missing: share of variants missing in each sample, shape (n,).
+    matrix: their genotypes. x: noise-scaled scores, shape (n, k).
     """
 
-    samples: tuple[str, ...]
+    matrix: GenotypeMatrix
     x: np.ndarray
-    missing: np.ndarray
     standardiser: Standardiser
     axes: PrincipalAxes
     noise_scale: float
@@ -178,9 +177,10 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
     )  # fmt: skip
     axes, scores = axes.first(k), scores[:, :k]
     if missing.any():
-        scores = project(axes, standardiser, matrix, training=True).scores
+        parts = [project(axes, standardiser, part, training=True).scores for part in sample_blocks(matrix)]
+        scores = np.concatenate(parts)
     noise_scale = math.sqrt(axes.noise.edge)
-    return _Cohort(matrix.samples, scores / noise_scale, missing, standardiser, axes, noise_scale, qc)
+    return _Cohort(matrix, scores / noise_scale, standardiser, axes, noise_scale, qc)
 
 
 def _check_samples(matrix: GenotypeMatrix) -> None:
@@ -224,10 +224,6 @@ def _write_run(
     out: Path, trained: Fit, cohort: _Cohort, config: RunConfig, provenance: Provenance, log_lines: Callable[[], str]
 ) -> TrainSummary:
     bounds = measure_bounds(trained, cohort.x, Seeds(config.seed).integer("bounds"))
-    embedding = encode(
-        trained.model, cohort.x, cohort.samples, cohort.missing, _embedding_seed(config.seed), choose_device("cpu")
-    )
-    provenance.finish()
     model = TrainedModel(
         model=trained.model,
         standardiser=cohort.standardiser,
@@ -235,19 +231,24 @@ def _write_run(
         noise_scale=cohort.noise_scale,
         seed=config.seed,
         build=cohort.qc.build.build,
-        summary={
-            "qc": _without_names(cohort.qc.to_dict()),
-            "training": asdict(config.training),
-            "epochs": len(trained.history),
-            "ended": trained.reason,
-            "device": trained.device,
-            "threads": trained.threads,
-            "bounds": bounds.to_dict(),
-            "provenance": provenance.to_dict(),
-        },
+        summary={},
     )
-    summary = TrainSummary(out, model, embedding, trained, cohort.qc, bounds, provenance)
-    for line in summary.lines():
+    embedding = place(model, cohort.matrix, _embedding_seed(config.seed), choose_device("cpu"), training=True)
+    provenance.finish()
+    summary = {
+        "qc": _without_names(cohort.qc.to_dict()),
+        "training": asdict(config.training),
+        "epochs": len(trained.history),
+        "ended": trained.reason,
+        "device": trained.device,
+        "threads": trained.threads,
+        "bounds": bounds.to_dict(),
+        "misfit": misfit_quantiles(embedding),
+        "provenance": provenance.to_dict(),
+    }
+    model = replace(model, summary=summary)
+    outcome = TrainSummary(out, model, embedding, trained, cohort.qc, bounds, provenance)
+    for line in outcome.lines():
         logger.info(line)
     with atomic_folder(out) as folder:
         model.save(folder)
@@ -255,7 +256,7 @@ def _write_run(
         (folder / "history.csv").write_text(history_csv(trained.history), encoding="utf-8")
         (folder / "qc.json").write_text(json.dumps(cohort.qc.to_dict(), indent=1) + "\n", encoding="utf-8")
         (folder / "genovi.log").write_text(log_lines(), encoding="utf-8")
-    return summary
+    return outcome
 
 
 def _without_names(record: dict[str, Any]) -> dict[str, Any]:
@@ -311,24 +312,19 @@ def embed_run(
     found = match_variants(trained.standardiser.variants, matrix.variants)
     _check_overlap(found, min_overlap, matrix, run)
     aligned = align(matrix, found)
-    projection = project(trained.axes, trained.standardiser, aligned)
-    _check_observed(projection.missing, matrix)
-    x = projection.scores / trained.noise_scale
-    embedding = encode(
-        trained.model,
-        x,
-        matrix.samples,
-        projection.missing,
-        _embedding_seed(trained.seed if seed is None else seed),
-        chosen,
-    )
+    _check_observed(_missing(aligned), matrix)
+    draws = _embedding_seed(trained.seed if seed is None else seed)
+    embedding, again = place_new(trained, aligned, draws, chosen, known_positions(run))
+    if again.any():
+        logger.info("%d samples are training samples and keep their training positions", again.sum())
+    odd = warn_of_misfits(embedding, trained)
     with ExitStack() as stack:  # all files are complete before the first is renamed
         temporary = [stack.enter_context(atomic_path(file)) for file in files]
         embedding.write_tsv(temporary[0])
         found.table().to_csv(temporary[1], sep="\t", index=False, lineterminator="\n")
         if eigenvec:
             embedding.write_eigenvec(temporary[2])
-    return EmbedSummary(files, embedding, found, provenance.finish())
+    return EmbedSummary(files, embedding, found, again, odd, provenance.finish())
 
 
 def _check_overlap(found: VariantMatch, min_overlap: float, matrix: GenotypeMatrix, run: Path) -> None:

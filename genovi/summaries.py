@@ -101,17 +101,22 @@ class EmbedSummary:
         files: Files written.
         embedding: The embedding.
         match: How the model's variants were found.
+        again: Samples that the model was trained on, shape (n_samples,), bool.
+        odd: Samples unlike the training samples, shape (n_samples,), bool.
         provenance: The finished record.
     """
 
     files: tuple[Path, ...]
     embedding: Embedding
     match: VariantMatch
+    again: np.ndarray
+    odd: np.ndarray
     provenance: Provenance
 
     def lines(self) -> list[str]:
         """For people to read."""
         return [
             f"embedded {len(self.embedding.samples)} samples with {self.match.describe()}",
+            *([f"{self.odd.sum()} of them are unlike the training samples"] if self.odd.any() else []),
             f"{self.provenance.wall_seconds:.0f} s; wrote {', '.join(str(f) for f in self.files)}",
         ]

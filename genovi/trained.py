@@ -31,6 +31,7 @@ from genovi.structure.pca import PrincipalAxes
 from genovi.structure.standardise import Standardiser
 
 FORMAT_VERSION = 1
+_MISFIT_MARGIN = 1.25
 _AXES = "axes."
 _MODEL = "model."
 # What parts of a damaged folder raise; a configuration that makes no sense is damage here, not the user's mistake.
@@ -61,6 +62,15 @@ class TrainedModel:
     seed: int
     build: str
     summary: dict[str, Any]
+
+    @property
+    def misfit_limit(self) -> float | None:
+        """Misfit above which a sample is unlike the training samples; None where the model does not say.
+
+        A quarter above the 99 % quantile of training samples, which new samples of the same populations rarely pass.
+        """
+        recorded = self.summary.get("misfit")
+        return _MISFIT_MARGIN * float(recorded["q99"]) if isinstance(recorded, dict) and "q99" in recorded else None
 
     def save(self, folder: Path) -> None:
         """Write the three files into ``folder``, which exists."""

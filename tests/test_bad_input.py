@@ -191,7 +191,7 @@ def test_new_samples_that_do_not_fit_the_model() -> None:
     matrix = cohort()
     write_vcf(Path("few.vcf"), matrix.take_variants(np.arange(0, 200, 5)))
     refused(4, "--min-overlap", "embed", "run", "few.vcf", "--out", "new")
-    Path("multi.vcf").write_bytes(edited(lambda f: [*f[:4], "A,C,G", *f[5:]]))
+    Path("multi.vcf").write_bytes(edited(lambda f: [*f[:4], "AA,CC,GG", *f[5:]]))
     refused(4, "ambiguous", "embed", "run", "multi.vcf", "--out", "new")
     Path("gaps.vcf").write_bytes(edited(lambda f: [*f[:11], "./.", *f[12:]]))
     refused(4, "gaps.vcf: s3)", "embed", "run", "gaps.vcf", "--out", "new")

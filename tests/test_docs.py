@@ -41,8 +41,8 @@ def test_history_columns() -> None:
 
 
 def test_embedding_columns() -> None:
-    ones = np.ones(1)
-    columns = Embedding(("s",), np.ones((1, 1)), np.ones((1, 1)), ones.astype(np.int64), ones, ones).table().columns
+    one, square = np.ones(1), np.ones((1, 1))
+    columns = Embedding(("s",), square, square, one.astype(np.int64), one, one, one).table().columns
     documented = [column.split(" ")[0] for column in table("files.md", "Embedding")]
     assert documented == list(columns)
 

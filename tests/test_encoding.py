@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from genovi.embedding import Embedding
-from genovi.encoding import encode
+from genovi.encoding import Components, encode
 from genovi.model.config import ModelConfig
+from genovi.model.densities import Noise
+from genovi.model.quadrature import integrate
 from genovi.model.vae import LatentModel
 from genovi.seeding import Seeds
 from genovi.training.config import TrainingConfig
@@ -36,8 +38,9 @@ def data(n: int, k: int = 4) -> np.ndarray:
     return np.random.default_rng(2).normal(size=(n, k)) * np.linspace(3, 1, k)
 
 
-def embed(model: LatentModel, x: np.ndarray, seed: int = 3) -> Embedding:
-    return encode(model, x, [f"s{i}" for i in range(len(x))], np.linspace(0, 0.5, len(x)), seed, CPU)
+def embed(model: LatentModel, x: np.ndarray, seed: int = 3, excess: np.ndarray | None = None) -> Embedding:
+    components = Components(x, np.linspace(0, 0.5, len(x)), excess)
+    return encode(model, components, [f"s{i}" for i in range(len(x))], seed, CPU)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -151,3 +154,60 @@ def test_samples_far_from_all_training_samples_keep_finite_rows() -> None:
     assert embedding.std is not None
     assert np.isfinite(embedding.mean).all()
     assert (embedding.std > 0).all()
+
+
+def excess_of(n: int, sizes: float, k: int = 3) -> np.ndarray:
+    """Covariance that is large along one direction, askew to the axes, and small along the others."""
+    turn = np.linalg.qr(np.random.default_rng(8).normal(size=(k, k)))[0]
+    return np.repeat((turn * (sizes * np.array([1.0, 0.1, 0.02]))) @ turn.T, n).reshape(k, k, n).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("size", [0.3, 3.0, 30.0, 1e4])
+def test_incomplete_samples_get_the_posterior_under_their_own_noise(trained: LatentModel, size: float) -> None:
+    x = clusters(12)
+    excess = excess_of(12, size)
+    got = embed(trained, x, excess=excess)
+    assert got.std is not None
+    complete = embed(trained, x)
+    assert complete.std is not None
+    exact = integrate(
+        trained, torch.as_tensor(x[1:], dtype=torch.float32), torch.tensor([-7.0, -7]), torch.tensor([7.0, 7]), 400,
+        torch.as_tensor(excess[1:]),
+    )  # fmt: skip
+    assert (np.abs(got.mean[1:] - exact.mean.numpy()) < 0.15 * exact.std.numpy()).all()
+    np.testing.assert_allclose(got.std[1:], exact.std.numpy(), rtol=0.15)
+    # the first one is complete (missing share 0), and unmoved by its company
+    np.testing.assert_allclose(got.mean[0], complete.mean[0], atol=1e-5)
+
+
+def test_where_nothing_is_known_the_posterior_is_the_prior(trained: LatentModel) -> None:
+    got = embed(trained, clusters(12), excess=1e9 * np.repeat(np.eye(3)[None], 12, axis=0))
+    assert got.std is not None
+    with torch.no_grad():
+        prior = trained.prior.sample(20_000, Noise(torch.Generator().manual_seed(1)))
+    np.testing.assert_allclose(got.std[1:], prior.std(0).numpy()[None].repeat(11, axis=0), rtol=0.1)
+    assert (np.abs(got.mean[1:] - prior.mean(0).numpy()) < 0.15 * prior.std(0).numpy()).all()
+
+
+def test_less_information_never_makes_a_position_more_certain(trained: LatentModel) -> None:
+    spreads = [embed(trained, clusters(30), excess=excess_of(30, size)).std for size in (0.01, 1.0, 100.0)]
+    area = [np.prod(std[1:], axis=1).mean() for std in spreads if std is not None]
+    assert area[0] < area[1] < area[2]
+
+
+def test_misfit_is_about_one_for_the_models_own_data_and_large_elsewhere(trained: LatentModel) -> None:
+    stream = Noise(torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        x = trained.likelihood.sample(trained.prior.sample(300, stream), stream).numpy().astype(np.float64)
+    own = embed(trained, x).misfit
+    assert own is not None
+    # two of three degrees of freedom went into the position
+    assert 0.2 < own.mean() < 1.0
+    elsewhere = x + np.array([0, 0, 12.0])
+    far = embed(trained, elsewhere).misfit
+    assert far is not None
+    assert (far > own.max()).all()
+    hidden = np.repeat(np.diag([0, 0, 1e4])[None], 300, axis=0)
+    unseen = embed(trained, elsewhere, excess=hidden).misfit
+    assert unseen is not None
+    assert unseen[1:].mean() < 1.0  # what a sample lacks cannot speak against it

@@ -30,6 +30,7 @@ FLOORS = {
     "baselines": 5,
     "evaluation": 5,
     "plotting": 5,
+    "placing": 6,
     "summaries": 6,
     "pipeline": 7,
     "cli": 8,

@@ -18,8 +18,9 @@ from helpers import simulate_structure, write_vcf
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from genovi import pipeline
+from genovi import placing
 from genovi.embedding import Embedding
+from genovi.encoding import Components
 from genovi.errors import ConfigError, DataError, MismatchError, ResourceError
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable, pack
 from genovi.genotypes.quality import QCConfig
@@ -280,20 +281,20 @@ def test_plink_filesets_give_what_the_vcf_gives(world: World, placed: Path, tmp_
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """What the model is given by each call that follows: noise-scaled components, samples in rows."""
     given: list[np.ndarray] = []
-    encode = pipeline.encode
+    encode = placing.encode
 
-    def watched(model: LatentModel, x: np.ndarray, *args: object) -> Embedding:
-        given.append(x)
-        return encode(model, x, *args)  # type: ignore[arg-type]
+    def watched(model: LatentModel, components: Components, *args: object) -> Embedding:
+        given.append(components.x)
+        return encode(model, components, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "encode", watched)
+    monkeypatch.setattr(placing, "encode", watched)
     return given
 
 
 def test_new_samples_come_in_the_unit_of_training_samples(world: World, tmp_path: Path, seen: list[np.ndarray]) -> None:
     train(world.folder / "old.vcf.gz", tmp_path / "run", replace(QUICK, pcs=10))
     embed(tmp_path / "run", world.folder / "new.vcf", tmp_path / "new")
-    old, new = seen
+    old, new, _ = seen
     np.testing.assert_allclose(new[:, :3].std(axis=0) / old[:, :3].std(axis=0), 1, atol=0.25)
     assert (old[:, :3].std(axis=0) > 1).all()  # above the noise, whose edge is the unit
     assert (old[:, 4:].std(axis=0) < 1.1).all()

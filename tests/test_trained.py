@@ -17,15 +17,14 @@ from helpers import simulate_structure
 from safetensors.torch import load_file, save_file
 
 from genovi.embedding import Embedding
-from genovi.encoding import encode
 from genovi.errors import DataError
 from genovi.genotypes.matching import align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.model.config import ModelConfig
 from genovi.model.vae import LatentModel
+from genovi.placing import place
 from genovi.seeding import Seeds
 from genovi.structure.pca import fit_axes
-from genovi.structure.projection import project
 from genovi.structure.standardise import Standardiser
 from genovi.trained import FORMAT_VERSION, TrainedModel
 
@@ -53,9 +52,7 @@ def build(config: ModelConfig = CONFIG) -> TrainedModel:
 
 def embed(trained: TrainedModel, matrix: GenotypeMatrix) -> Embedding:
     aligned = align(matrix, match_variants(trained.standardiser.variants, matrix.variants))
-    found = project(trained.axes, trained.standardiser, aligned)
-    x = found.scores / trained.noise_scale
-    return encode(trained.model, x, matrix.samples, found.missing, 5, torch.device("cpu"))
+    return place(trained, aligned, 5, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ Computation and Simulation 41:143); points: Owen (1998), Journal of Complexity 1
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,7 @@ _WIDENING = 1.5  # of the covariance: a proposal should be wider than what it pr
 _EVENNESS = 0.25  # even points are worth more than random ones of the same effective size
 _LEAST = 2.0  # effective draws under which there is no spread to speak of
 _TRUST = 8.0  # effective draws that the spread of q counts for in the covariance
+_LADDER = (1.0, 2.0, 4.0, 8.0)  # standard deviations of ``widen``, in those of the guess
 
 
 @dataclass(frozen=True)
@@ -70,35 +71,92 @@ def _moments(z: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.einsum("kn,kni,knj->nij", weights, centred, centred)
 
 
-def refine(first: ImportanceSample, log_joint: Callable[[Tensor], Tensor], seed: int) -> ImportanceSample:
+def refine(
+    first: ImportanceSample, log_joint: Callable[[Tensor], Tensor], seed: int, trust: float = _TRUST
+) -> ImportanceSample:
     """As many draws again from a Gaussian fitted to the first ones; for each sample the better of the two sets.
 
     Args:
-        first: K draws from q for each of n samples.
+        first: K draws for each of n samples.
         log_joint: Gives log p(x | z) + log p(z), shape (K, n), of z, shape (K, n, d).
         seed: Of the points, which are the same for all samples.
+        trust: Effective draws that the unweighted spread of the first draws counts for.
 
     Returns:
         K draws for each sample. Where the Gaussian does not suit (a far lower effective size), the first.
     """
     draws, _, d = first.z.shape
-    mean, covariance = first.moments()
-    spread = _moments(first.z, torch.full_like(first.log_weight, 1 / draws))[1]
-    size = first.effective_size[:, None, None]
-    widened = _WIDENING * (size * covariance + _TRUST * spread) / (size + _TRUST)
-    # on the CPU: tiny matrices, and not every accelerator has the decomposition
-    factor, failed = torch.linalg.cholesky_ex(widened.double().cpu())
-    usable = (failed == 0) & torch.isfinite(factor).all(-1).all(-1)
-    factor = torch.where(usable[:, None, None], factor, torch.eye(d, dtype=factor.dtype)).to(mean)
-    points = _normal_points(draws, d, seed).to(mean)
-    z = mean + torch.einsum("nij,kj->kni", factor, points)
-    log_proposal = -0.5 * (points.square() + LOG_2PI).sum(-1)[:, None] - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    second = ImportanceSample(z, log_joint(z) - log_proposal)
+    fitted = _Gaussian.fit(first, trust, _WIDENING)
+    points = _normal_points(draws, d, seed).to(first.z)
+    z = fitted.place(points[:, None])
+    second = ImportanceSample(z, log_joint(z) - fitted.log_density(z, (1.0,))[0])
     enough = (_EVENNESS * first.effective_size).clamp(min=_LEAST)
-    better = usable.to(mean.device) & (second.effective_size > enough)
+    better = fitted.usable & (second.effective_size > enough)
     return ImportanceSample(
         torch.where(better[:, None], second.z, first.z), torch.where(better, second.log_weight, first.log_weight)
     )
+
+
+def widen(
+    guess: ImportanceSample,
+    log_joint: Callable[[Tensor], Tensor],
+    prior: tuple[Tensor, Callable[[Tensor], Tensor]],
+    seed: int,
+) -> ImportanceSample:
+    """Draws from ever wider Gaussians about a guess, and from the prior, weighted as those of their mixture.
+
+    For a posterior that lies about where the guess does but may be many times as wide.
+
+    Args:
+        guess: K draws for each of n samples.
+        log_joint: As in ``refine``.
+        prior: Draws from p(z), shape (K_p, d), used for all samples, and log p.
+        seed: Of the points.
+    """
+    draws, n, d = guess.z.shape
+    each = draws // len(_LADDER)
+    fitted = _Gaussian.fit(guess, _TRUST, 1.0)
+    points = _normal_points(each * len(_LADDER), d, seed + 1).to(guess.z)  # not those of the rounds that follow
+    scales = points.new_tensor(_LADDER).repeat_interleave(each)
+    z = torch.cat([fitted.place((points * scales[:, None])[:, None]), prior[0][:, None].expand(-1, n, -1)])
+    log_parts = torch.stack([*fitted.log_density(z, _LADDER), prior[1](z)])
+    shares = log_parts.new_tensor([each] * len(_LADDER) + [len(prior[0])])
+    log_share = (shares / shares.sum()).log()
+    return ImportanceSample(z, log_joint(z) - torch.logsumexp(log_parts + log_share[:, None, None], dim=0))
+
+
+@dataclass(frozen=True)
+class _Gaussian:
+    """N(mean, factor factor') for each of n samples; ``usable`` where the draws had a spread at all."""
+
+    mean: Tensor
+    factor: Tensor
+    usable: Tensor
+
+    @staticmethod
+    def fit(sample: ImportanceSample, trust: float, widening: float) -> _Gaussian:
+        draws, _, d = sample.z.shape
+        mean, covariance = sample.moments()
+        spread = _moments(sample.z, torch.full_like(sample.log_weight, 1 / draws))[1]
+        size = sample.effective_size[:, None, None]
+        widened = widening * (size * covariance + trust * spread) / (size + trust)
+        # on the CPU: tiny matrices, and not every accelerator has the decomposition
+        factor, failed = torch.linalg.cholesky_ex(widened.double().cpu())
+        usable = (failed == 0) & torch.isfinite(factor).all(-1).all(-1)
+        factor = torch.where(usable[:, None, None], factor, torch.eye(d, dtype=factor.dtype)).to(mean)
+        return _Gaussian(mean, factor, usable.to(mean.device))
+
+    def place(self, points: Tensor) -> Tensor:
+        """Standard normal points, shape (K, 1, d), as draws, shape (K, n, d)."""
+        return self.mean + torch.einsum("nij,kmj->kni", self.factor, points)
+
+    def log_density(self, z: Tensor, scales: Sequence[float]) -> list[Tensor]:
+        """Log-density of z, shape (K, n, d), where the standard deviations are ``scales`` times these."""
+        d = z.shape[-1]
+        centred = (z - self.mean).permute(1, 2, 0)
+        square = torch.linalg.solve_triangular(self.factor, centred, upper=False).square().sum(1).T
+        log_volume = self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + 0.5 * d * LOG_2PI
+        return [-0.5 * square / scale**2 - log_volume - d * math.log(scale) for scale in scales]
 
 
 def _normal_points(n: int, d: int, seed: int) -> Tensor:

@@ -6,6 +6,10 @@ x is given in units of the noise edge (one number for all components), so s star
 out: components with structure carry less noise in training scores than those without. How little each can carry at
 least is known from random matrix theory; s is held above that, so that a decoder cannot explain the noise of a small
 cohort as structure.
+
+Components of a sample that lacks genotypes have more noise, and not the same in all directions:
+
+    p(x | z) = N(x; f(z), diag exp(2 s) + E),      E: covariance that the missing genotypes add, shape (k, k)
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from genovi.model.densities import Noise, normal_log_density
+from genovi.model.densities import LOG_2PI, Noise, normal_log_density
 from genovi.model.networks import initialise, perceptron
 
 
@@ -52,9 +56,48 @@ class GaussianLikelihood(nn.Module):
         """f(z), shape (..., k)."""
         return self.decoder(z) * self.scale
 
-    def log_density(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z), shape (...,)."""
-        return normal_log_density(x, self.mean(z), self.log_noise)
+    def log_density(self, x: Tensor, z: Tensor, whitener: Tensor | None = None) -> Tensor:
+        """log p(x | z), shape (...,).
+
+        Args:
+            x: shape (..., n, k).
+            z: shape (..., n, d).
+            whitener: Of samples with missing genotypes, shape (n, k, k); None for complete ones.
+        """
+        if whitener is None:
+            return normal_log_density(x, self.mean(z), self.log_noise)
+        log_scale = whitener.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return log_scale - 0.5 * (self.misfit(x, z, whitener) + x.shape[-1] * LOG_2PI)
+
+    def misfit(self, x: Tensor, z: Tensor, whitener: Tensor | None = None) -> Tensor:
+        """Squared distance of x from f(z) in units of the noise, (x - f)' Noise^-1 (x - f), shape (...,)."""
+        residual = x - self.mean(z)
+        if whitener is None:
+            return (residual * torch.exp(-self.log_noise)).square().sum(-1)
+        return torch.einsum("nij,...nj->...ni", whitener, residual).square().sum(-1)
+
+    @torch.no_grad()
+    def whitener(self, excess: Tensor) -> Tensor:
+        """Lower-triangular W with W' W = (diag exp(2 s) + E)^-1.
+
+        Args:
+            excess: E of each sample, shape (n, k, k).
+
+        Returns:
+            shape (n, k, k), float32. E may be a million times the noise in some directions, so the inverse is taken in
+            float64, on the CPU because not every accelerator has it.
+        """
+        noise = excess.double().cpu() + torch.diag_embed(torch.exp(2 * self.log_noise.double().cpu()))
+        factor = torch.linalg.cholesky(noise)
+        identity = torch.eye(noise.shape[-1], dtype=noise.dtype)
+        return torch.linalg.solve_triangular(factor, identity, upper=False).to(self.log_noise)
+
+    @torch.no_grad()
+    def expected(self, x: Tensor, excess: Tensor) -> Tensor:
+        """What complete components would be expected to be, S (S + E)^-1 x with S the variance of the data, (n, k)."""
+        variance = torch.diag_embed(self.scale.double().cpu().square())
+        shrunk = variance @ torch.linalg.solve(variance + excess.double().cpu(), x.double().cpu()[..., None])
+        return shrunk[..., 0].to(x)
 
     def sample(self, z: Tensor, noise: Noise) -> Tensor:
         """A draw of x, noise included, shape (..., k)."""

@@ -34,8 +34,17 @@ class Quadrature:
 
 
 @torch.no_grad()
-def integrate(model: LatentModel, x: Tensor, lower: Tensor, upper: Tensor, resolution: int = 300) -> Quadrature:
+def integrate(
+    model: LatentModel,
+    x: Tensor,
+    lower: Tensor,
+    upper: Tensor,
+    resolution: int = 300,
+    excess: Tensor | None = None,
+) -> Quadrature:
     """Integrate z over the box from ``lower`` to ``upper``, shape (d,) each, ``resolution`` points an axis.
+
+    ``excess`` is the covariance that missing genotypes add, shape (n, k, k), as in ``LatentModel.posterior_sample``.
 
     Raises:
         ConfigError: the latent space has more than two dimensions.
@@ -49,8 +58,13 @@ def integrate(model: LatentModel, x: Tensor, lower: Tensor, upper: Tensor, resol
     base = model.prior.log_density(grid) + cell
     means = model.likelihood.mean(grid)
     evidence, mean, square = [], [], []
-    for rows in x.split(16):
-        joint = base + normal_log_density(rows[:, None], means, model.likelihood.log_noise)
+    for start in range(0, len(x), 16):
+        rows = x[start : start + 16]
+        if excess is None:
+            joint = base + normal_log_density(rows[:, None], means, model.likelihood.log_noise)
+        else:
+            whitener = model.likelihood.whitener(excess[start : start + 16])
+            joint = base + model.likelihood.log_density(rows, grid[:, None].expand(-1, len(rows), -1), whitener).T
         total = torch.logsumexp(joint, dim=1)
         posterior = torch.exp(joint - total[:, None])
         evidence.append(total)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
-from genovi.model.importance import ImportanceSample, refine
+from genovi.model.importance import ImportanceSample, refine, widen
 from genovi.model.likelihood import GaussianLikelihood
 from genovi.model.posterior import build_posterior
 from genovi.model.prior import build_prior
@@ -112,18 +112,37 @@ class LatentModel(nn.Module):
         return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))
 
     @torch.no_grad()
-    def posterior_sample(self, x: Tensor, draws: int, seed: int) -> ImportanceSample:
-        """Weighted draws from p(z | x) for each row of ``x``, shape (n, k): paths from q, then draws around them.
+    def posterior_sample(self, x: Tensor, draws: int, seed: int, excess: Tensor | None = None) -> ImportanceSample:
+        """Weighted draws from p(z | x) for each row of ``x``: paths from q, then draws around them.
 
         As with ``importance_sample``, a row depends on ``seed`` and on itself alone.
+
+        Args:
+            x: shape (n, k).
+            draws: K.
+            seed: Of the draws.
+            excess: Covariance that missing genotypes add to each row, shape (n, k, k); None where none is missing.
         """
         parts = []
-        for rows in x.split(max(1, _ROWS_AT_ONCE // draws)):
-            first = self.importance_sample(rows, draws, seed)
-            parts.append(refine(first, partial(self.log_joint, rows), seed))
+        size = max(1, _ROWS_AT_ONCE // draws)
+        for start in range(0, len(x), size):
+            rows = x[start : start + size]
+            if excess is None:
+                first = self.importance_sample(rows, draws, seed)
+                parts.append(refine(first, partial(self.log_joint, rows), seed))
+            else:
+                parts.append(self._incomplete(rows, draws, seed, excess[start : start + size]))
         z, log_weight = [part.z for part in parts], [part.log_weight for part in parts]
         return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))
 
-    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z) + log p(z), shape (..., batch)."""
-        return self.likelihood.log_density(x, z) + self.prior.log_density(z)
+    def _incomplete(self, x: Tensor, draws: int, seed: int, excess: Tensor) -> ImportanceSample:
+        """As ``posterior_sample``: the posterior of the likeliest complete data is where to look, but too narrow."""
+        guess = self.posterior_sample(self.likelihood.expected(x, excess), draws, seed)
+        log_joint = partial(self.log_joint, x, whitener=self.likelihood.whitener(excess))
+        generator = torch.Generator(device=x.device).manual_seed(seed)
+        prior = (self.prior.sample(draws // 4, Noise(generator)), self.prior.log_density)
+        return refine(refine(widen(guess, log_joint, prior, seed), log_joint, seed, 0.0), log_joint, seed, 0.0)
+
+    def log_joint(self, x: Tensor, z: Tensor, whitener: Tensor | None = None) -> Tensor:
+        """log p(x | z) + log p(z), shape (..., batch); ``whitener`` is that of incomplete samples."""
+        return self.likelihood.log_density(x, z, whitener) + self.prior.log_density(z)

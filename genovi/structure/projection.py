@@ -2,10 +2,14 @@
 
 With V_o the loadings of the variants that are observed in a sample, and x_o its standardised genotypes,
 
-    b = (V_o' V_o + r I)^-1 V_o' x_o,         r = RIDGE * (missing share),
+    b = A^-1 V_o' x_o,         A = V_o' V_o,
 
-which is V' x when nothing is missing; missing sites are neither reference nor mean. The small ridge keeps samples
-with very few sites from being thrown far out.
+which is V' x when nothing is missing; missing sites are neither reference nor mean. What a variant has besides the axes
+is noise of variance v, so that b varies about the score of the complete sample with the covariance
+
+    E = v (A^-1 - I).
+
+Directions of which next to nothing is observed (eigenvalues of A below ``LEAST``) have score 0 and the E of ``LEAST``.
 
 Scores of new samples are too short, because axes fitted to n samples lean towards the noise of those samples. In the
 spiked covariance model with p_e effective variants, g = p_e / n and noise variance s, an axis whose training scores
@@ -13,12 +17,13 @@ have variance e = s l (1 + g / (l - 1)) shrinks new scores by
 
     (l - 1) / (l + g - 1),
 
-so they are divided by it. Axes below the noise edge take the factor of the edge, 1 / (1 + sqrt(g)).
+so they are divided by it, and E accordingly. Axes below the noise edge take the factor of the edge, 1 / (1 + sqrt(g)).
 Source: Lee, Zou, Wright (2010), Annals of Statistics 38(6):3605, theorem 3 (PCA score shrinkage).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +32,8 @@ from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.structure.pca import PrincipalAxes, row_blocks
 from genovi.structure.standardise import Standardiser
 
-RIDGE = 0.05
+LEAST = 1e-4
+_SAMPLES = 4096
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,13 @@ class Projection:
     Attributes:
         scores: shape (n_samples, k), float64, in the unit of the training scores.
         missing: Share of the model's variants that is missing, shape (n_samples,), float64.
+        excess: E, covariance that missing variants add to the scores, shape (n_samples, k, k), float64; 0 for samples
+            that miss nothing, None where no sample misses anything.
     """
 
     scores: np.ndarray
     missing: np.ndarray
+    excess: np.ndarray | None
 
 
 def shrinkage(axes: PrincipalAxes) -> np.ndarray:
@@ -61,6 +70,8 @@ def project(
 ) -> Projection:
     """Scores of samples on fitted axes.
 
+    Takes memory for n_samples k^2 numbers where something is missing: see ``sample_blocks``.
+
     Args:
         axes: Fitted axes.
         standardiser: The one that the axes were fitted with.
@@ -68,7 +79,7 @@ def project(
         training: The samples are those that the axes were fitted to: no shrinkage to correct.
 
     Returns:
-        Scores and missingness, in the order of ``matrix.samples``.
+        Scores, missingness and excess noise, in the order of ``matrix.samples``.
     """
     n, k = matrix.n_samples, axes.n_axes
     moment = np.zeros((n, k))
@@ -88,26 +99,33 @@ def project(
             products = loadings[partly][:, lower[0]] * loadings[partly][:, lower[1]]
             lost += gone[partly].T.astype(np.float32) @ products
     missing = n_missing / max(matrix.n_variants, 1)
-    scores = _solve(moment, lost, lower, np.eye(k) - absent, missing)
-    return Projection(scores if training else scores / shrinkage(axes), missing)
+    shorter = np.ones(k) if training else shrinkage(axes)
+    if not missing.any():
+        return Projection(moment / shorter, missing, None)
+    observed = np.broadcast_to(np.eye(k) - absent, (n, k, k)).copy()
+    observed[:, lower[0], lower[1]] -= lost  # eigh reads this triangle only
+    scores, excess = _solve(moment, observed, missing > 0, axes.noise.variance)
+    return Projection(scores / shorter, missing, excess / np.outer(shorter, shorter))
+
+
+def sample_blocks(matrix: GenotypeMatrix) -> Iterator[GenotypeMatrix]:
+    """``matrix`` in parts of at most 4,096 samples, so that ``project`` needs bounded memory."""
+    if matrix.n_samples <= _SAMPLES:
+        yield matrix
+        return
+    for start in range(0, matrix.n_samples, _SAMPLES):
+        yield matrix.take_samples(np.arange(start, min(start + _SAMPLES, matrix.n_samples)))
 
 
 def _solve(
-    moment: np.ndarray, lost: np.ndarray, lower: tuple[np.ndarray, np.ndarray], full: np.ndarray, missing: np.ndarray
-) -> np.ndarray:
-    """Solve each sample's normal equations; ``lost`` holds the lower triangle of what its missing sites take away."""
-    scores = moment.copy()
-    k = full.shape[0]
-    for start in range(0, len(moment), 1024):
-        chunk = np.flatnonzero(missing[start : start + 1024] > 0) + start
-        if not len(chunk):
-            continue
-        normal = np.zeros((len(chunk), k, k))
-        normal[:, lower[0], lower[1]] = lost[chunk]
-        diagonal = np.einsum("nii->ni", normal).copy()
-        normal += normal.transpose(0, 2, 1)
-        np.einsum("nii->ni", normal)[:] -= diagonal
-        normal = full - normal
-        np.einsum("nii->ni", normal)[:] += RIDGE * missing[chunk, None]
-        scores[chunk] = np.linalg.solve(normal, moment[chunk][..., None])[..., 0]
-    return scores
+    moment: np.ndarray, observed: np.ndarray, incomplete: np.ndarray, variance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares of incomplete samples from V_o' x_o, shape (n, k), and A, shape (n, k, k): scores and E."""
+    scores, excess = moment.copy(), np.zeros_like(observed)
+    values, vectors = np.linalg.eigh(observed[incomplete])
+    inverse = np.where(values > LEAST, 1 / np.maximum(values, LEAST), 0)
+    along = np.einsum("nij,ni->nj", vectors, moment[incomplete])
+    scores[incomplete] = np.einsum("nij,nj->ni", vectors, inverse * along)
+    spread = np.maximum(1 / np.maximum(values, LEAST) - 1, 0)  # values reach 1.000001
+    excess[incomplete] = variance * np.einsum("nij,nj,nkj->nik", vectors, spread, vectors)
+    return scores, excess

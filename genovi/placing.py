@@ -1,0 +1,130 @@
+"""Placing samples with a trained model: aligned genotypes to principal components to an embedding.
+
+Training samples that come again are told by their position: components as they were in training, not corrected for
+shrinkage, give the very row that the training run wrote. They get that row; the correction would throw them out, since
+their own noise is in the axes. No genotypes are needed for it, and none are in the model.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from genovi.embedding import Embedding
+from genovi.encoding import Components, encode
+from genovi.errors import DataError
+from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.structure.projection import project, sample_blocks
+from genovi.trained import TrainedModel
+
+logger = logging.getLogger("genovi")
+
+_SAME = 1e-3  # posterior standard deviations within which a row is that of a training sample; files have six digits
+_MISFIT_QUANTILE = 0.99
+_NAMES = 5
+
+
+def place(
+    trained: TrainedModel, matrix: GenotypeMatrix, seed: int, device: torch.device, *, training: bool = False
+) -> Embedding:
+    """Embed samples, a few thousand at once.
+
+    What a sample gets does not depend on which others are there.
+
+    Args:
+        trained: The model.
+        matrix: Genotypes aligned to the variants of the model, absent ones missing.
+        seed: Of the posterior draws.
+        device: Where to compute.
+        training: The samples are those that the model was trained on, whose components do not shrink.
+
+    Returns:
+        One row for each sample, in the order of ``matrix.samples``.
+    """
+    parts = []
+    for part in sample_blocks(matrix):
+        projection = project(trained.axes, trained.standardiser, part, training=training)
+        components = Components.of(projection, trained.noise_scale)
+        parts.append(encode(trained.model, components, part.samples, seed, device))
+    return Embedding.concatenate(parts)
+
+
+def known_positions(run: Path) -> Embedding | None:
+    """Embedding of the training samples in the folder of a model; None where it is not there or not readable."""
+    path = run / "embedding.tsv"
+    if not path.is_file():
+        return None
+    try:
+        return Embedding.read_tsv(path)
+    except DataError as error:
+        logger.warning("training samples among the input are not recognised: %s", error)
+        return None
+
+
+def place_new(
+    trained: TrainedModel, matrix: GenotypeMatrix, seed: int, device: torch.device, known: Embedding | None
+) -> tuple[Embedding, np.ndarray]:
+    """``place`` for samples that may be training samples.
+
+    Args:
+        trained: The model.
+        matrix: As for ``place``.
+        seed: Of the posterior draws; training samples are recognised if it is that of the training run's embedding.
+        device: Where to compute.
+        known: Embedding of the training samples, None where it is not at hand.
+
+    Returns:
+        The embedding, and which samples are training samples, shape (n_samples,), bool.
+    """
+    new = place(trained, matrix, seed, device)
+    if known is None or known.std is None or known.n_dimensions != new.n_dimensions:
+        return new, np.zeros(len(new.samples), dtype=bool)
+    again = place(trained, matrix, seed, device, training=True)
+    same = _same_place(again, known.mean, known.std)
+    columns = {
+        name: np.where(same[:, None] if before.ndim == 2 else same, before, now)
+        for name in ("mean", "std", "cluster", "cluster_prob", "misfit")
+        if (before := getattr(again, name)) is not None and (now := getattr(new, name)) is not None
+    }
+    return replace(new, **columns), same
+
+
+def _same_place(samples: Embedding, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Which samples lie where one of the rows of ``mean`` does, shape (n_samples,), bool."""
+    order = np.argsort(mean[:, 0], kind="stable")
+    mean, std = mean[order], std[order]
+    reach = _SAME * float(std.max())
+    first = np.searchsorted(mean[:, 0], samples.mean[:, 0] - reach)
+    last = np.searchsorted(mean[:, 0], samples.mean[:, 0] + reach, side="right")
+    return np.array(
+        [
+            bool((np.abs(mean[a:b] - z) < _SAME * std[a:b]).all(axis=1).any())
+            for a, b, z in zip(first, last, samples.mean, strict=True)
+        ],
+        dtype=bool,
+    )
+
+
+def misfit_quantiles(embedding: Embedding) -> dict[str, float]:
+    """Median and 99 % quantile of the misfit of training samples, for the manifest of a model."""
+    assert embedding.misfit is not None
+    return {"median": float(np.median(embedding.misfit)), "q99": float(np.quantile(embedding.misfit, _MISFIT_QUANTILE))}
+
+
+def warn_of_misfits(embedding: Embedding, trained: TrainedModel) -> np.ndarray:
+    """Name the samples that the model does not describe; returns which they are, shape (n_samples,), bool."""
+    limit = trained.misfit_limit
+    if limit is None or embedding.misfit is None:
+        return np.zeros(len(embedding.samples), dtype=bool)
+    odd = embedding.misfit > limit
+    if odd.any():
+        names = [embedding.samples[i] for i in np.argsort(-embedding.misfit)[: min(_NAMES, int(odd.sum()))]]
+        logger.warning(
+            "unlike the training samples, so that positions say little (MISFIT over %.2f): %d of %d samples: %s%s",
+            limit, odd.sum(), len(odd), ", ".join(names), ", ..." if odd.sum() > len(names) else "",
+        )  # fmt: skip
+    return odd

@@ -120,7 +120,7 @@ def check_demo(command: Path, folder: Path, *options: str) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
     for path in (folder / "demo-out").rglob("*embedding.tsv"):
         header = path.read_text().splitlines()[0].split("\t")
-        assert header == ["IID", "Z1", "Z2", "SD1", "SD2", "CLUSTER", "CLUSTER_PROB", "MISSING"]
+        assert header == ["IID", "Z1", "Z2", "SD1", "SD2", "CLUSTER", "CLUSTER_PROB", "MISSING", "MISFIT"]
     assert len(list((folder / "demo-out").rglob("*embedding.tsv"))) >= 2  # of training, and of new samples
     assert str(pictures[0].name) in result.stdout
 

@@ -19,11 +19,13 @@ import numpy as np
 
 from genovi.errors import DataError, MismatchError
 from genovi.files import atomic_folder, atomic_path, check_writable
-from genovi.genotypes.filtering import apply_qc
+from genovi.genotypes.batches import joined_name
+from genovi.genotypes.filtering import filter_sources
 from genovi.genotypes.matching import VariantMatch, align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.memory import plan_memory
 from genovi.genotypes.quality import QCConfig, QCReport
-from genovi.genotypes.reading import describe, open_genotypes
+from genovi.genotypes.reading import describe, open_genotypes, open_sources
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
 from genovi.placing import known_positions, misfit_quantiles, place, place_new, warn_of_misfits
@@ -60,6 +62,7 @@ class RunConfig:
         training: Optimisation.
         pcs: Principal components given to the model; None chooses by the noise floor (see ``choose_axes``).
         seed: Root seed.
+        memory: Most memory while reading, in MiB; None for half of what is free.
     """
 
     qc: QCConfig
@@ -67,6 +70,7 @@ class RunConfig:
     training: TrainingConfig
     pcs: int | None
     seed: int
+    memory: float | None = None
 
 
 def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: int) -> int:
@@ -126,7 +130,7 @@ def train_run(
     """
     check_writable(out, force)
     choose_device(config.training.device)
-    cohort = _prepare(inputs, config, labels)
+    cohort = _prepare(inputs, config, labels, out.parent)
     try:
         trained = fit(cohort.x, config.model, config.training, Seeds(config.seed), monitor, cohort.noise_floor)
     except DivergedError as error:
@@ -158,11 +162,12 @@ class _Cohort:
         return np.sqrt(self.axes.score_noise) / self.noise_scale
 
 
-def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None) -> _Cohort:
-    matrix = open_genotypes(inputs, config.qc.split_multiallelic)
-    _check_samples(matrix)  # before quality control, which has other complaints about one sample
-    matrix, qc = apply_qc(matrix, config.qc)
-    _check_samples(matrix)
+def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None, folder: Path) -> _Cohort:
+    with open_sources(inputs, config.qc.split_multiallelic) as sources:
+        # before quality control, which has other complaints about one sample
+        _check_samples(len(sources[0].samples), joined_name([source.name for source in sources]))
+        matrix, qc = filter_sources(sources, config.qc, plan_memory(config.memory, folder))
+    _check_samples(matrix.n_samples, matrix.source)
     _check_axes(matrix, config.pcs)
     missing = _missing(matrix)
     _check_observed(missing, matrix)
@@ -183,12 +188,11 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
     return _Cohort(matrix, scores / noise_scale, standardiser, axes, noise_scale, qc)
 
 
-def _check_samples(matrix: GenotypeMatrix) -> None:
-    n = matrix.n_samples
+def _check_samples(n: int, source: str) -> None:
     if n < MIN_SAMPLES:
         raise DataError(
             f"only {n} sample{'' if n == 1 else 's'} to train on",
-            where=matrix.source,
+            where=source,
             why=f"a model needs at least {MIN_SAMPLES}",
             fix="add samples, or embed these with a model trained on a reference: genovi embed",
         )

@@ -15,7 +15,7 @@ from genovi.files import check_writable
 from genovi.model.config import ModelConfig
 from genovi.training.config import TrainingConfig
 from genovi_cli import options as opt
-from genovi_cli.commands.common import draw_seed, labels_or_none, start_provenance
+from genovi_cli.commands.common import draw_seed, labels_or_none, qc_config, start_provenance
 from genovi_cli.console import Display, RunLog, reporting
 from genovi_cli.help import Command
 
@@ -63,6 +63,7 @@ def train(
     extract: opt.Extract = None,
     exclude: opt.Exclude = None,
     chr: opt.Chr = None,
+    region: opt.Region = None,
     autosome: opt.Autosome = None,
     build: opt.Build = None,
     no_long_range_ld: opt.NoLongRangeLd = False,
@@ -77,6 +78,7 @@ def train(
     lr: opt.LearningRate = _TRAINING.lr,
     device: opt.Device = _TRAINING.device,
     threads: opt.Threads = _TRAINING.threads,
+    memory: opt.Memory = None,
     seed: opt.Seed = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read, trained and written.")] = False,
     force: opt.Force = False,
@@ -89,13 +91,13 @@ def train(
     """
     model = ModelConfig(latent_dim=latent_dim, posterior=posterior, prior=prior, steps=steps)
     training = TrainingConfig(epochs=epochs, batch_size=batch_size, lr=lr, device=device, threads=threads)
-    qc = _qc_config(
+    qc = qc_config(
         {"maf": maf, "geno": geno, "mind": mind, "build": build, "autosomes_only": autosome}
-        | {"split_multiallelic": split_multiallelic},
-        indep_pairwise,
-        chr,
+        | {"split_multiallelic": split_multiallelic, "long_range_ld": not no_long_range_ld}
+        | ({} if indep_pairwise is None else {"indep_pairwise": parse_indep_pairwise(indep_pairwise)}),
         {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude},
-        not no_long_range_ld,
+        chr=chr,
+        region=region,
     )
     components = _pcs(pcs)
     known = labels_or_none(labels)
@@ -103,7 +105,7 @@ def train(
         check_writable(out, force)
     from genovi.pipeline import RunConfig, plan_run
 
-    config = RunConfig(qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed))
+    config = RunConfig(qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed), memory=memory)
     if dry_run:
         for line in plan_run(inputs, config):
             typer.echo(line)
@@ -151,29 +153,6 @@ def train_and_report(
             log_lines=log.text,
             force=force,
         )
-
-
-def _qc_config(
-    given: dict[str, Any],
-    indep_pairwise: str | None,
-    chromosomes: str | None,
-    lists: dict[str, Path | None],
-    lrld: bool,
-) -> QCConfig:
-    """The library's defaults with what was typed in their place."""
-    from genovi.genotypes.idlists import read_id_list
-    from genovi.genotypes.quality import QCConfig
-    from genovi.genotypes.regions import parse_chromosomes
-
-    settings = {name: value for name, value in given.items() if value is not None}
-    if indep_pairwise is not None:
-        settings["indep_pairwise"] = parse_indep_pairwise(indep_pairwise)
-    if chromosomes is not None:
-        settings["chromosomes"] = parse_chromosomes(chromosomes)
-    for name, path in lists.items():
-        if path is not None:
-            settings[name] = read_id_list(path, "samples" if name in ("keep", "remove") else "variants")
-    return QCConfig(**settings, long_range_ld=lrld)
 
 
 def parse_indep_pairwise(text: str) -> tuple[int, int, float] | None:

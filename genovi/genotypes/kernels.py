@@ -181,6 +181,21 @@ def bcf_row(alleles: np.ndarray, n_alleles: int, counted: int, row: np.ndarray, 
 
 
 @compiled
+def take_codes(packed: np.ndarray, index: np.ndarray, out: np.ndarray) -> None:
+    """Repack the samples at ``index``.
+
+    Args:
+        packed: PLINK 1 codes, shape (n_variants, n_bytes), uint8.
+        index: Places of the samples in it, shape (n_taken,), int64.
+        out: Receives the codes, shape (n_variants, ceil(n_taken / 4)), uint8, zero before.
+    """
+    for i in range(packed.shape[0]):
+        for k in range(len(index)):
+            sample = index[k]
+            out[i, k >> 2] |= np.uint8(((packed[i, sample >> 2] >> (2 * (sample & 3))) & 3) << (2 * (k & 3)))
+
+
+@compiled
 def _ones(word: np.uint64) -> np.uint64:
     """Bits set in ``word``; the compiler turns this pattern into one instruction where there is one."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))

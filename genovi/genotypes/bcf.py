@@ -27,6 +27,7 @@ from genovi.genotypes.vcfheader import HeaderEvidence, parse_samples
 
 MAGIC = b"BCF\x02"
 
+_STRIDE = 64  # records between looks at how much waits
 _MAX_HEADER = 1 << 30
 _MAX_RECORD = 1 << 31
 _WIDTHS = {1: 1, 2: 2, 3: 4, 5: 4, 7: 1}  # bytes an element: int8, int16, int32, float, char
@@ -70,7 +71,7 @@ def bcf_source(path: Path, compression: str, split: bool = False) -> Source:
             with open_bytes(path, compression, stretch) as stream:
                 if stretch is None:
                     _read_header(stream, path)
-                while _next_record(stream, path, records):
+                while all(_next_record(stream, path, records) for _ in range(_STRIDE)):
                     if records.n_waiting >= most:
                         at = raw_offset(stream) - (stretch[0] >> 16 if stretch else 0)
                         yield records.drain(min(1.0, (done + at) / n_bytes))

@@ -137,6 +137,14 @@ def _block_size(data: mmap.mmap, at: int, n_extra: int) -> int:
     return 0
 
 
+def starts_block(path: Path, offset: int) -> bool:
+    """Whether a BGZF block, or the end of the file, is at ``offset``."""
+    with open(path, "rb") as stream:
+        stream.seek(offset)
+        head = stream.read(14)
+        return (head[:4] == b"\x1f\x8b\x08\x04" and head[12:] == b"BC") or offset == path.stat().st_size
+
+
 def block_length(data: mmap.mmap, block: Block) -> int:
     """Bytes of text that a block says it holds."""
     return int(_BLOCK_TRAILER.unpack_from(data, block[2] - _BLOCK_TRAILER.size)[1])

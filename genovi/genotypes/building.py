@@ -36,9 +36,7 @@ class RowBuilder:
         """The next row to fill with PLINK 1 codes, shape (ceil(n_samples / 4),), uint8, zero at first."""
         if len(self._pos) == len(self._buffer):
             self._flush()
-        row = self._buffer[len(self._pos)]
-        row[:] = 0
-        return row
+        return self._buffer[len(self._pos)]
 
     def commit(self, chrom: bytes, pos: int, identifier: bytes, ref: bytes, alt: bytes) -> None:
         """Finish the row that ``row`` gave with its variant; ``alt`` is as written, "A,C" where there are several."""
@@ -67,7 +65,9 @@ class RowBuilder:
     def _flush(self) -> None:
         if not self._pos:
             return
-        self._take(self._buffer[: len(self._pos)].copy(), self._table())
+        filled = self._buffer[: len(self._pos)]
+        self._take(filled.copy(), self._table())
+        filled[:] = 0
         for column in (self._chrom, self._pos, self._id, self._ref, self._alt):
             column.clear()
 

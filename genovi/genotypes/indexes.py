@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genovi.errors import DataError
-from genovi.genotypes.bgzf import open_bytes, sniff
+from genovi.genotypes.bgzf import open_bytes, sniff, starts_block
 from genovi.genotypes.building import decode_text
 from genovi.genotypes.choosing import Choice, Region
 
@@ -82,8 +82,8 @@ def look_up(path: Path, choice: Choice, contigs: dict[int, str] | None = None) -
                 raise _UnusableError("it is older than the file")
             with open_bytes(index, sniff(index).compression) as stream:
                 found = _parse(stream.read(), choice, contigs)
-            if any(stop >> 16 >= path.stat().st_size for _, stop in found.stretches):
-                raise _UnusableError("it is of a longer file")
+            if not all(starts_block(path, offset >> 16) for stretch in found.stretches for offset in stretch):
+                raise _UnusableError("it is of another file")
         except (struct.error, IndexError, DataError, OSError, _UnusableError) as error:
             why = str(error) if isinstance(error, _UnusableError) else "it is damaged"
             logger.warning("%s is not used: %s; make it again with `bcftools index --force`", index, why)

@@ -12,17 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import assert_same, bgzf, matrix_of, needs, real_data, run_tool, simulate_structure, write_vcf
+from helpers import assert_same, bgzf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vcfs import HEADER, record
 
-from genovi.errors import DataError, GenoviError, MismatchError, ResourceError
+from genovi.errors import GenoviError
 from genovi.genotypes import batches, keeping, pieces
-from genovi.genotypes.choosing import Region
-from genovi.genotypes.filtering import QCReport, apply_qc, filter_sources
+from genovi.genotypes.filtering import apply_qc, filter_sources
 from genovi.genotypes.matrix import GenotypeMatrix
-from genovi.genotypes.memory import UNBOUNDED, MemoryPlan
+from genovi.genotypes.memory import MemoryPlan
 from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_genotypes, open_sources
 

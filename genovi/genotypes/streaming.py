@@ -68,8 +68,8 @@ def sift(
                 forecast.look(share, sieve)
             sieve.finish()
         except TryAgainError as again:
+            logger.info("reading once more, because %s", _why(known, again.known))
             known = again.known
-            logger.info("reading once more, because %s", _why(known))
             continue
         merged = InputFacts.merge(facts)
         report_input(sources, sieve.n_read, merged)
@@ -77,10 +77,12 @@ def sift(
         return sieve, merged
 
 
-def _why(known: Known) -> str:
-    if known.missing is not None:
-        return f"{int(known.missing.failing.sum())} samples fail --mind and must not count for --geno and --maf"
-    return "positions are not in order" if not known.in_order else "of the names of contigs"
+def _why(before: Known, after: Known) -> str:
+    if after.in_order != before.in_order:
+        return "positions are not in order"
+    if after.missing is None:
+        return f"contigs are {'' if after.human else 'not all '}human"
+    return f"{int(after.missing.failing.sum())} samples fail --mind and must not count for --geno and --maf"
 
 
 def stream(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import assert_same, bgzf
+from helpers import assert_same, bgzf, matrix_of, real_data, simulate_structure, write_vcf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vcfs import HEADER, record
 
-from genovi.errors import GenoviError
+from genovi.errors import GenoviError, ResourceError
 from genovi.genotypes import batches, keeping, pieces
 from genovi.genotypes.filtering import apply_qc, filter_sources
 from genovi.genotypes.matrix import GenotypeMatrix
@@ -169,3 +173,133 @@ def test_filtering_while_reading_is_filtering_afterwards(tmp_path_factory: pytes
         found = streamed(paths, config, plan)
     assert_alike(expected, found, calls=config.choice is None)
     assert not [path for path in folder.iterdir() if path.suffix != ".vcf"]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", REAL)
+def test_real_files(tmp_path: Path, name: str) -> None:
+    path = real_data(name)
+    strict = QCConfig(mind=0.002, geno=0.01)  # so that samples of files with gaps fail
+    for config in (QCConfig(), strict, replace(OPEN, maf=0.05, chromosomes=("20", "22"))):
+        expected = at_once([path], config)
+        for plan in (MemoryPlan(None, None, None), MemoryPlan(50_000, 40_000, tmp_path)):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(keeping, "_BYTES_OF_VARIANT", 0)
+                patch.setattr(keeping, "_BYTES_OF_NAME", 0)
+                assert_alike(expected, streamed([path], config, plan), calls=config.choice is None)
+
+
+@pytest.mark.real
+def test_real_files_of_chromosomes(tmp_path: Path) -> None:
+    paths = sorted(real_data("kgp_by_chromosome").glob("*.vcf.gz"))
+    assert len(paths) == 23
+    for config in (QCConfig(), QCConfig(mind=0.0, geno=0.0, split_multiallelic=True)):
+        assert_alike(at_once(paths, config), streamed(paths, config, MemoryPlan(3 << 20, 9000, tmp_path)))
+
+
+def test_what_exceeds_the_memory_goes_to_a_file_that_vanishes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    matrix, _ = simulate_structure(1, 3, 40, 2000, 0.1, missing=0.01)
+    path = write_vcf(tmp_path / "a.vcf.gz", matrix, "bgzf")
+    (tmp_path / "out").mkdir()
+    with caplog.at_level(logging.INFO, logger="genovi"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keeping, "_BYTES_OF_NAME", 0)
+        _, found, report, _ = streamed([path], QCConfig(), MemoryPlan(100_000, 1000, tmp_path / "out" / "new"))
+    assert isinstance(found, GenotypeMatrix)
+    assert isinstance(found.packed, np.memmap)
+    assert "goes to a temporary file in" in caplog.text
+    expected = apply_qc(matrix, QCConfig())
+    assert_same(found, expected[0])
+    assert report == expected[1].to_dict()
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_no_room_is_told_with_what_it_would_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, _ = simulate_structure(1, 3, 40, 2000, 0.1)
+    path = write_vcf(tmp_path / "a.vcf.gz", matrix, "bgzf")
+    plan = MemoryPlan(100_000, 1000, tmp_path)
+
+    def refused(said: str, plan: MemoryPlan) -> None:
+        with open_sources([path]) as sources, pytest.raises(ResourceError, match=said) as caught:
+            filter_sources(sources, QCConfig(), plan)
+        assert caught.value.exit_code == 5
+
+    refused("names and places of the variants alone take more", replace(plan, kept=20_000))
+    refused("there is no folder for a temporary file.*give more --memory", replace(plan, folder=None))
+    monkeypatch.setattr(keeping.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 9))
+    refused(r"takes about 0\.00 GiB, .*has 0\.0 GiB free.*--maf", plan)
+    monkeypatch.undo()
+
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(keeping.tempfile, "TemporaryFile", full)
+    refused("cannot keep genotypes in a temporary file .*No space left on device", plan)
+
+
+def test_second_readings_say_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dosages = np.random.default_rng(1).integers(0, 3, size=(300, 20)).astype(np.int8)
+    dosages[:, 3] = -1
+    matrix = matrix_of(dosages)
+    pos = matrix.variants.pos.copy()
+    pos[5] = 1
+    chrom = matrix.variants.chrom.copy()
+    chrom[-1] = "scaffold_1"
+    matrix = replace(matrix, variants=replace(matrix.variants, pos=pos, chrom=chrom))
+    path = write_vcf(tmp_path / "a.vcf", matrix)
+    with caplog.at_level(logging.INFO, logger="genovi"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "BATCH_ROWS", 10)
+        patch.setattr(pieces, "_SIZE", 1000)
+        found = streamed([path], replace(OPEN, mind=0.1), MemoryPlan(None, 0, None))
+    why = [one.message for one in caplog.records if one.message.startswith("reading once more")]
+    assert [line.split("because ")[1] for line in why] == [
+        "positions are not in order",
+        "contigs are not all human",
+        "1 samples fail --mind and must not count for --geno and --maf",
+    ]
+    assert_alike(at_once([path], replace(OPEN, mind=0.1)), found)
+
+
+def test_reading_takes_no_more_memory_for_more_records(tmp_path: Path) -> None:
+    """Of what is dropped nothing stays: peak memory of a process that keeps one variant of many."""
+    script = (
+        "import sys, logging; from pathlib import Path\n"
+        "from genovi.genotypes.filtering import filter_sources\n"
+        "from genovi.genotypes.memory import plan_memory\n"
+        "from genovi.genotypes.quality import QCConfig\n"
+        "from genovi.genotypes.reading import open_sources\n"
+        "from genovi.provenance import peak_memory_mib\n"
+        "with open_sources([Path(sys.argv[1])]) as sources:\n"
+        "    m, q = filter_sources(sources, QCConfig(extract=frozenset(['1:50000'])), plan_memory(None, None))\n"
+        "print(peak_memory_mib(), m.n_variants, q.n_variants[0])\n"
+    )
+    line = "\t".join(["1", "{}", "rs{}", "A", "C", ".", ".", ".", "GT", *["0/1"] * 50, *["0/0"] * 350]) + "\n"
+    peaks = []
+    for n in (1000, 60_000):
+        text = HEADER + "\t".join(f"s{i}" for i in range(400)) + "\n"
+        text += "".join(line.format(50_000 + i, i) for i in range(n))
+        path = tmp_path / f"{n}.vcf.gz"
+        path.write_bytes(bgzf(text.encode()))
+        result = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+        peak, kept, read = map(float, result.stdout.split())
+        assert (kept, read) == (1, n)
+        peaks.append(peak)
+    # 60,000 rows are 6 MB packed, 96 MB of text, and 20 MB as Python strings
+    assert peaks[1] < peaks[0] + 30
+
+
+def test_long_readings_are_announced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    matrix, _ = simulate_structure(1, 3, 40, 2000, 0.1)
+    path = write_vcf(tmp_path / "a.vcf.gz", matrix, "bgzf")
+    clock = iter(range(0, 100_000, 10))
+    with caplog.at_level(logging.INFO, logger="genovi"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "BATCH_ROWS", 50)
+        patch.setattr(pieces, "_SIZE", 10_000)
+        patch.setattr("genovi.genotypes.streaming.time.monotonic", lambda: float(next(clock)))
+        streamed([path], QCConfig(), MemoryPlan(None, None, None))
+    said = [one.message for one in caplog.records if one.message.startswith("reading will take")]
+    assert len(said) == 1
+    assert re.search(r"about \d+ (s|min): some 2,000 records, of which 5\.\d+e-05 GiB stay$", said[0])
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="genovi"):
+        streamed([path], QCConfig(), MemoryPlan(None, None, None))
+    assert "reading will take" not in caplog.text

@@ -25,6 +25,7 @@ FLOORS = {
     "model": 3,
     "trained": 4,
     "scores": 4,
+    "reference": 4,
     "training": 5,
     "encoding": 5,
     "baselines": 5,
@@ -61,6 +62,7 @@ WITHOUT_TORCH = (
     "fst",
     "embedding",
     "scores",
+    "reference",
     "evaluation",
     "plotting",
 )

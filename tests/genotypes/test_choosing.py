@@ -14,6 +14,7 @@ import pytest
 from helpers import assert_same, bgzf, matrix_of, needs, real_data, run_tool, simulate_structure, write_vcf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streams import OPEN
 
 from genovi.errors import ConfigError, DataError
 from genovi.genotypes import pieces
@@ -25,7 +26,6 @@ from genovi.genotypes.memory import UNBOUNDED
 from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_genotypes, open_sources
 
-OPEN = QCConfig(maf=0, geno=1, mind=1, indep_pairwise=None, build="none")
 INDEXES = {"tbi": ("--tbi",), "csi": ("--csi",), "fine csi": ("--csi", "--min-shift", "9")}
 
 

@@ -199,6 +199,25 @@ Memory = Annotated[
     ),
 ]
 
+Resume = Annotated[
+    str,
+    typer.Option(
+        "--resume",
+        metavar="auto|never|PATH",
+        rich_help_panel=TRAINING,
+        help="Go on from the checkpoint of a stopped run: RUN.checkpoint if it is there, none, or that of PATH.",
+    ),
+]
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-every",
+        metavar="MINUTES",
+        rich_help_panel=TRAINING,
+        help="How often the state of training is written to RUN.checkpoint; 0 means after every epoch.",
+    ),
+]
+
 LatentDim = Annotated[int, typer.Option("--latent-dim", rich_help_panel=MODEL, help="Axes of the embedding.")]
 Posterior = Annotated[
     str,

@@ -17,6 +17,7 @@ import torch
 from genovi.embedding import Embedding
 from genovi.encoding import Components, encode
 from genovi.errors import DataError
+from genovi.genotypes.kinship import Relatives
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.structure.projection import project, sample_blocks
 from genovi.trained import TrainedModel
@@ -107,6 +108,33 @@ def _same_place(samples: Embedding, mean: np.ndarray, std: np.ndarray) -> np.nda
         ],
         dtype=bool,
     )
+
+
+def place_relatives(
+    trained: TrainedModel, embedding: Embedding, relatives: Relatives, seed: int, device: torch.device
+) -> Embedding:
+    """Add the samples that training left out because of their relatives, as ``genovi embed`` places new samples.
+
+    Args:
+        trained: The model.
+        embedding: Of the training samples.
+        relatives: The samples left out. One with the very genotypes of a training sample gets that sample's row.
+        seed: As for ``place_new``.
+        device: Where to compute.
+
+    Returns:
+        One row for each sample of both, in the order of the input.
+    """
+    if len(relatives.place) == 0:
+        return embedding
+    added, _ = place_new(trained, relatives.matrix, seed, device, embedding)
+    warn_of_misfits(added, trained)
+    n = len(embedding.samples) + len(added.samples)
+    left_out = np.zeros(n, dtype=bool)
+    left_out[relatives.place] = True
+    # where each row of the input stands in training samples first, relatives second
+    order = np.argsort(np.argsort(left_out, kind="stable"), kind="stable")
+    return Embedding.concatenate([embedding, added]).take(order)
 
 
 def misfit_quantiles(embedding: Embedding) -> dict[str, float]:

@@ -261,7 +261,8 @@ def _write_run(
     model = replace(model, summary=summary)
     left_out = np.zeros(len(embedding.samples), dtype=bool)
     if cohort.qc.relatives is not None:
-        embedding = place_relatives(model, embedding, cohort.qc.relatives, draws, device)
+        scores = cohort.x * cohort.noise_scale
+        embedding = place_relatives(model, embedding, cohort.qc.relatives, scores, draws, device)
         left_out = np.isin(np.arange(len(embedding.samples)), cohort.qc.relatives.place)
     outcome = TrainSummary(out, model, embedding, left_out, trained, cohort.qc, bounds, provenance)
     for line in outcome.lines():

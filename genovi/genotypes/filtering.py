@@ -248,7 +248,7 @@ class _Run:
             logger.warning("--king-cutoff may take unrelated samples for relatives: %s", doubt)
         pairs = related_pairs(self.matrix, cutoff)
         kept = unrelated(self.matrix.n_samples, pairs)
-        self.relatives = Relatives(self.matrix.take_samples(~kept), np.flatnonzero(~kept))
+        self.relatives = Relatives.of(self.matrix, kept, pairs)
         reason = f"{len(pairs)} pairs have a kinship above {cutoff:g}"
         self._take_samples("--king-cutoff", kept, reason, self.matrix.n_samples)  # embedded all the same: name all
         if not kept.all():

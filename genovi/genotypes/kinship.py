@@ -78,15 +78,48 @@ class RelatedPairs:
 
 @dataclass(frozen=True, eq=False)
 class Relatives:
-    """Samples that ``--king-cutoff`` took out of training, to be embedded as new samples.
+    """Samples that ``--king-cutoff`` took out of training, to be embedded afterwards.
 
     Attributes:
         matrix: Their genotypes at the variants that training keeps.
         place: Where each stands among all samples, those of training included, ascending, shape (n,), int64.
+        relative: Pairs of one of them and a training sample: index among them, shape (n_pairs,), int64.
+        trained: Index of the other among the training samples, shape (n_pairs,), int64.
+        kinship: phi of the pair, shape (n_pairs,), float64.
     """
 
     matrix: GenotypeMatrix
     place: np.ndarray
+    relative: np.ndarray
+    trained: np.ndarray
+    kinship: np.ndarray
+
+    @staticmethod
+    def of(matrix: GenotypeMatrix, kept: np.ndarray, pairs: RelatedPairs) -> Relatives:
+        """The samples of ``matrix`` that are not ``kept``, shape (n_samples,), bool."""
+        mixed = kept[pairs.first] != kept[pairs.second]
+        first, second = pairs.first[mixed], pairs.second[mixed]
+        out, stays = np.where(kept[first], second, first), np.where(kept[first], first, second)
+        return Relatives(
+            matrix.take_samples(~kept),
+            np.flatnonzero(~kept),
+            np.cumsum(~kept)[out] - 1,
+            np.cumsum(kept)[stays] - 1,
+            pairs.kinship[mixed],
+        )
+
+    def noise_shared(self, scores: np.ndarray) -> np.ndarray:
+        """Sum of 2 phi t over the training samples that each is related to; t is the score of the training sample.
+
+        Args:
+            scores: Of the training samples, shape (n_training, k), float64.
+
+        Returns:
+            shape (n, k), float64.
+        """
+        total = np.zeros((len(self.place), scores.shape[1]))
+        np.add.at(total, self.relative, np.minimum(2 * self.kinship, 1)[:, None] * scores[self.trained])
+        return total
 
 
 def check_king_cutoff(cutoff: float) -> None:

@@ -90,7 +90,7 @@ class TrainSummary:
             f"trained on {n} samples x {m} variants, {self.model.axes.n_axes} principal components "
             f"({self.model.axes.noise.significant} above the noise), {len(self.fit.history)} epochs "
             f"({self.fit.reason})",
-            *([f"embedded {n_out} relatives of them as new samples"] if n_out else []),
+            *([f"embedded {n_out} relatives of them afterwards"] if n_out else []),
             f"{self.bounds.on} bound {self.bounds.elbo:.2f} nats per sample, "
             f"importance-weighted {self.bounds.iwae:.2f}",
             f"{self.provenance.wall_seconds:.0f} s, {self.provenance.peak_memory_mib:.0f} MiB; wrote {self.out}",

@@ -237,11 +237,12 @@ def warn_of_relatives(matrix: GenotypeMatrix) -> str:
     cutoff = max(SECOND_DEGREE, _DEVIATIONS / math.sqrt(n))  # few variants show close relatives only
     pairs = related_pairs(matrix, cutoff, _CHECKED_VARIANTS)
     if len(pairs):
-        names = [f"{matrix.samples[i]} and {matrix.samples[j]}" for i, j in zip(pairs.first, pairs.second, strict=True)]
+        closest = int(pairs.kinship.argmax())
         logger.warning(
-            "%d pairs of close relatives (kinship above %.3g) among %d samples, such as %s, can make clusters of their "
-            "own: --king-cutoff %g trains without them and embeds them afterwards",
-            len(pairs), cutoff, matrix.n_samples, names[int(pairs.kinship.argmax())], SECOND_DEGREE,
+            "%d pair%s of close relatives (kinship above %.3g) among %d samples, %s%s and %s, can make clusters of "
+            "their own: --king-cutoff %g trains without them and embeds them afterwards",
+            len(pairs), "s" if len(pairs) > 1 else "", cutoff, matrix.n_samples, "such as " if len(pairs) > 1 else "",
+            matrix.samples[pairs.first[closest]], matrix.samples[pairs.second[closest]], SECOND_DEGREE,
         )  # fmt: skip
     return f"{len(pairs)} pairs have a kinship above {cutoff:.3g}: all stay without --king-cutoff"
 

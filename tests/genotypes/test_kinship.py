@@ -18,6 +18,7 @@ from genovi.errors import ConfigError
 from genovi.genotypes import kinship
 from genovi.genotypes.kinship import (
     RelatedPairs,
+    Relatives,
     check_king_cutoff,
     doubts,
     related_pairs,
@@ -310,3 +311,18 @@ def test_where_relatives_cannot_be_seen_nobody_looks(
     monkeypatch.setattr(kinship, "_CHECKED_SAMPLES", 50)
     assert warn_of_relatives(matrix) == "not looked for among more than 50 samples"
     assert not caplog.records
+
+
+def test_relatives_know_whom_of_the_training_samples_they_are_related_to() -> None:
+    matrix = matrix_of(np.ones((3, 6), dtype=np.int8))
+    kept = np.array([True, False, True, True, False, True])
+    pairs = pairs_of([(0, 1), (1, 4), (1, 5), (3, 4), (2, 3)])
+    pairs = replace(pairs, kinship=np.array([0.25, 0.2, 0.1, 0.3, 0.5])[np.argsort([0, 2, 3, 4, 1])])
+    phi = {(a, b): value for a, b, value in zip(pairs.first, pairs.second, pairs.kinship, strict=True)}
+    relatives = Relatives.of(matrix, kept, pairs)
+    assert relatives.matrix.samples == ("s2", "s5")
+    assert relatives.place.tolist() == [1, 4]
+    scores = np.array([[1.0, 10], [2, 20], [3, 30], [4, 40]])  # of s1, s3, s4, s6
+    shared = relatives.noise_shared(scores)
+    assert shared[0].tolist() == pytest.approx((2 * (phi[0, 1] * scores[0] + phi[1, 5] * scores[3])).tolist())
+    assert shared[1].tolist() == pytest.approx((2 * phi[3, 4] * scores[2]).tolist())

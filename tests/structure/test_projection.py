@@ -142,7 +142,7 @@ def test_scores_vary_about_those_of_the_complete_samples_as_the_excess_noise_say
 
 @pytest.mark.parametrize("gaps", [0.0, 0.2])
 def test_relatives_of_training_samples_spread_as_far_as_new_samples(split: Split, gaps: float) -> None:
-    """A child's noise is half its parents', which is in the axes: corrected as if it were not, the child is thrown out."""
+    """A child's noise is half its parents', which is in the axes: the correction for new samples throws it out."""
     n = split.training.n_samples
     parents = [(i, i + 1) for i in range(0, n - 1, 2)]
     family = with_children(split.training, parents)

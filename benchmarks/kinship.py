@@ -5,8 +5,8 @@
 Data: 2,504 samples x 66,793 simulated SNPs of ``pca.py``, complete and with 2 % of the genotypes missing, and 1000
 Genomes (kgp3) where $GENOVI_REAL_DATA has it. Both programs read the .bed file and report pairs with a kinship above
 0.0884; both use two threads. Runs alternate. Seconds are wall time of the whole process, for genovi also without the
-start of Python; and processor time of both, which tells more on a machine that is shared. Then what the same counts take
-as matrix products (BLAS): complete data need one, incomplete data five.
+start of Python; and processor time of both, which tells more on a machine that is shared. Then what the same counts
+take as matrix products (BLAS): complete data need one, incomplete data five.
 """
 
 from __future__ import annotations

@@ -100,8 +100,7 @@ def train(
     training = TrainingConfig(epochs=epochs, batch_size=batch_size, lr=lr, device=device, threads=threads)
     qc = _qc_config(
         {"maf": maf, "geno": geno, "mind": mind, "build": build, "autosomes_only": autosome}
-        | {"split_multiallelic": split_multiallelic, "king_cutoff": king_cutoff}
-        | {"hwe": None if hwe is None else parse_hwe(hwe)},
+        | {"split_multiallelic": split_multiallelic, "king_cutoff": king_cutoff, "hwe": parse_hwe(hwe)},
         indep_pairwise,
         chr,
         {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude},
@@ -210,14 +209,16 @@ def parse_indep_pairwise(text: str) -> tuple[int, int, float] | None:
     return int(words[0]), int(words[1]), float(words[2])
 
 
-def parse_hwe(text: str) -> HardyWeinberg:
-    """What ``--hwe`` asks for.
+def parse_hwe(text: str | None) -> HardyWeinberg | None:
+    """What ``--hwe`` asks for; None where it was not typed.
 
     Raises:
         ConfigError: it is not a p-value, perhaps a second number, and modifiers.
     """
     from genovi.genotypes.hardyweinberg import HardyWeinberg
 
+    if text is None:
+        return None
     words = text.replace(",", " ").split()
     numbers = [float(word) for word in words if _is_number(word)]
     modifiers = [word for word in words if not _is_number(word)]

@@ -59,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, prefix in cohorts(Path(folder)).items():
             lines += compare(name, prefix, plink2, arguments.repeats, Path(folder))
-            print("\n".join(lines[-3:]), flush=True)
+            print("\n".join(lines[-4:]), flush=True)
     table = "\n".join(lines) + "\n"
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.reading import describe, open_genotypes, open_sources
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
-from genovi.placing import known_positions, misfit_quantiles, place, place_new, warn_of_misfits
+from genovi.placing import known_positions, misfit_quantiles, place, place_new, place_relatives, warn_of_misfits
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.noise import NoiseFloor
@@ -211,12 +211,16 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
         # before quality control, which has other complaints about one sample
         _check_samples(len(sources[0].samples), joined_name([source.name for source in sources]))
         matrix, qc = filter_sources(sources, config.qc, plan_memory(config.memory, folder))
-    _check_samples(matrix.n_samples, matrix.source)
+    _check_samples(matrix.n_samples, matrix.source, qc)
     _check_axes(matrix, config.pcs)
     missing = _missing(matrix)
     _check_observed(missing, matrix)
+    names = matrix.samples
+    if qc.relatives is not None and qc.relatives.matrix.n_samples:
+        _check_observed(_missing(qc.relatives.matrix), qc.relatives.matrix)
+        names += qc.relatives.matrix.samples
     if labels is not None:
-        _report_labels(labels, matrix)
+        _report_labels(labels, names)
     standardiser = Standardiser.fit(matrix)
     axes, scores = fit_axes(matrix, standardiser, MAX_AXES, Seeds(config.seed))
     k = choose_axes(axes.noise, config.pcs, axes.n_samples, axes.n_axes)
@@ -232,14 +236,16 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
     return _Cohort(matrix, scores / noise_scale, standardiser, axes, noise_scale, qc)
 
 
-def _check_samples(n: int, source: str) -> None:
-    if n < MIN_SAMPLES:
-        raise DataError(
-            f"only {n} sample{'' if n == 1 else 's'} to train on",
-            where=source,
-            why=f"a model needs at least {MIN_SAMPLES}",
-            fix="add samples, or embed these with a model trained on a reference: genovi embed",
-        )
+def _check_samples(n: int, source: str, qc: QCReport | None = None) -> None:
+    if n >= MIN_SAMPLES:
+        return
+    taken = 0 if qc is None or qc.relatives is None else qc.relatives.matrix.n_samples
+    what, why = f"sample{'' if n == 1 else 's'} to train on", f"a model needs at least {MIN_SAMPLES}"
+    fix = "add samples, or embed these with a model trained on a reference: genovi embed"
+    if taken and n + taken >= MIN_SAMPLES:
+        what, why = f"unrelated {what}", f"{why}, and --king-cutoff took {taken}"
+        fix = "raise --king-cutoff, or leave it out"
+    raise DataError(f"only {n} {what}", where=source, why=why, fix=fix)
 
 
 def _check_axes(matrix: GenotypeMatrix, pcs: int | None) -> None:
@@ -253,11 +259,11 @@ def _check_axes(matrix: GenotypeMatrix, pcs: int | None) -> None:
         )
 
 
-def _report_labels(labels: SampleLabels, matrix: GenotypeMatrix) -> None:
-    matched = match(labels, matrix.samples)
+def _report_labels(labels: SampleLabels, samples: tuple[str, ...]) -> None:
+    matched = match(labels, samples)
     logger.info(
         "labels for %d of %d samples in %s; training does not see them",
-        matrix.n_samples - matched.n_unmatched, matrix.n_samples, labels.source,
+        len(samples) - matched.n_unmatched, len(samples), labels.source,
     )  # fmt: skip
 
 
@@ -281,7 +287,8 @@ def _write_run(
         build=cohort.qc.build.build,
         summary={},
     )
-    embedding = place(model, cohort.matrix, _embedding_seed(config.seed), choose_device("cpu"), training=True)
+    draws, device = _embedding_seed(config.seed), choose_device("cpu")
+    embedding = place(model, cohort.matrix, draws, device, training=True)
     provenance.finish()
     summary = {
         "qc": _without_names(cohort.qc.to_dict()),
@@ -295,7 +302,12 @@ def _write_run(
         "provenance": provenance.to_dict(),
     }
     model = replace(model, summary=summary)
-    outcome = TrainSummary(out, model, embedding, trained, cohort.qc, bounds, provenance)
+    left_out = np.zeros(len(embedding.samples), dtype=bool)
+    if cohort.qc.relatives is not None:
+        scores = cohort.x * cohort.noise_scale
+        embedding = place_relatives(model, embedding, cohort.qc.relatives, scores, draws, device)
+        left_out = np.isin(np.arange(len(embedding.samples)), cohort.qc.relatives.place)
+    outcome = TrainSummary(out, model, embedding, left_out, trained, cohort.qc, bounds, provenance)
     for line in outcome.lines():
         logger.info(line)
     with atomic_folder(out) as folder:

@@ -1,23 +1,27 @@
 """Quality control under PLINK's names: which samples and variants stay, and for each step what went and why.
 
 Order: --keep, --remove; --chr, --region or autosomes; --extract, --exclude; biallelic SNPs; duplicate positions;
---mind; --geno; monomorphic variants; --maf; long-range LD; --indep-pairwise. Later steps see only what earlier ones
-left. Thresholds are PLINK's: a share of missing genotypes above --mind or --geno goes, a minor allele frequency below
---maf goes. The steps up to --maf run while the input is read (``sieving``), with the same result.
+--mind; --geno; --hwe; monomorphic variants; --maf; --king-cutoff; long-range LD; --indep-pairwise. Later steps see only
+what earlier ones left, the last two only samples without close relatives. Thresholds are PLINK's: a share of missing
+genotypes above --mind or --geno goes, a minor allele frequency below --maf goes, a kinship above --king-cutoff goes.
+The steps up to --maf run while the input is read (``sieving``), with the same result.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from genovi.errors import DataError
 from genovi.genotypes.batches import Source, joined_name, source_of
 from genovi.genotypes.counting import AlleleCounts, allele_counts, allele_frequency
 from genovi.genotypes.idlists import read_id_list
 from genovi.genotypes.keeping import RowStore
 from genovi.genotypes.kinds import variant_kinds
+from genovi.genotypes.kinship import Relatives, autosomal, doubts, related_pairs, unrelated, warn_of_relatives
 from genovi.genotypes.ld import indep_pairwise
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
 from genovi.genotypes.memory import UNBOUNDED, MemoryPlan
@@ -30,7 +34,7 @@ from genovi.genotypes.regions import (
     in_long_range_ld,
     normalise_chromosomes,
 )
-from genovi.genotypes.sieving import Known, Rules
+from genovi.genotypes.sieving import Known, Rules, is_common, varies
 from genovi.genotypes.steps import StepLog
 from genovi.genotypes.streaming import sift
 
@@ -89,6 +93,7 @@ def _filtered(
     sieve, facts = sift(sources, config, Rules(), known, plan, store.begin, steps)
     build = _build_of(sieve.evidence, facts, config)
     run = _Run(store, sieve.samples, name, facts, steps)
+    run.set_relatives_aside(config)
     run.drop_long_range_ld(config, build)
     run.prune(config)
     matrix = run.matrix
@@ -104,6 +109,7 @@ def _filtered(
             "records_without_gt": facts.records_without_gt,
             "split_records": facts.split_records,
         },
+        relatives=run.relatives,
     )
     return matrix, report
 
@@ -117,6 +123,7 @@ class _Run:
         self._store = store
         self._samples, self._source, self._facts = samples, source, facts
         self.steps = steps
+        self.relatives: Relatives | None = None
 
     @property
     def variants(self) -> VariantTable:
@@ -125,6 +132,39 @@ class _Run:
     @property
     def matrix(self) -> GenotypeMatrix:
         return GenotypeMatrix(self._store.rows(), self._samples, self.variants, self._source, self._facts)
+
+    def set_relatives_aside(self, config: QCConfig) -> None:
+        """--king-cutoff, or a warning of relatives."""
+        cutoff = config.king_cutoff
+        if cutoff is None:
+            self.steps.record("relatives", "samples", len(self._samples), 0, warn_of_relatives(self.matrix))
+            return
+        chroms = normalise_chromosomes(self.variants.chrom)
+        if not autosomal(chroms).any():
+            raise DataError(
+                "no variants to estimate kinship from",
+                where=self._source,
+                why="--king-cutoff looks at autosomes only, and none is left",
+                fix="leave --king-cutoff out, or keep autosomes with --chr",
+            )
+        doubt = doubts(chroms, cutoff)
+        if doubt is not None:
+            logger.warning("--king-cutoff may take unrelated samples for relatives: %s", doubt)
+        pairs = related_pairs(self.matrix, cutoff)
+        kept = unrelated(len(self._samples), pairs)
+        self.relatives = Relatives.of(self.matrix, kept, pairs)
+        # embedded all the same: name all
+        gone = self.relatives.matrix.samples
+        reason = f"{len(pairs)} pairs have a kinship above {cutoff:g}"
+        self.steps.record("--king-cutoff", "samples", len(self._samples), len(gone), reason, gone)
+        if len(gone):
+            stay = np.flatnonzero(kept)
+            self._store.take_samples(stay)
+            self._samples = tuple(self._samples[i] for i in stay.tolist())
+            counts = allele_counts(self.matrix)
+            common = varies(counts) & is_common(counts, config)
+            reason = f"without relatives the minor allele is rarer than {config.maf:g}"
+            self.take_variants("--maf again", common, reason)
 
     def drop_long_range_ld(self, config: QCConfig, build: BuildGuess) -> None:
         """Regions of long-range LD, where the build is known."""
@@ -152,6 +192,8 @@ class _Run:
         self.steps.record(name, "variants", len(mask), int(len(mask) - mask.sum()), reason)
         if not mask.all():
             self._store.select(mask)
+            if self.relatives is not None:
+                self.relatives = replace(self.relatives, matrix=self.relatives.matrix.take_variants(mask))
 
 
 def _build_of(evidence: BuildEvidence, facts: InputFacts, config: QCConfig) -> BuildGuess:

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from genovi.errors import ResourceError
-from genovi.genotypes.matrix import VariantTable
+from genovi.genotypes.matrix import VariantTable, take_samples
 
 logger = logging.getLogger("genovi")
 
@@ -107,19 +107,39 @@ class RowStore:
             start += n
 
     def select(self, mask: np.ndarray) -> None:
-        """Keep the rows of a mask, shape (n_rows,), bool, in place: there are never two copies of them all."""
-        self._variants = [VariantTable.concatenate(self._variants).take(mask)] if self._variants else []
+        """Keep the rows of a mask, shape (n_rows,), bool, in place: there are never two copies of them all.
+
+        Matrices that were made of the rows before are no longer good.
+        """
+        self._variants = [self.variants.take(mask)]
         self._bytes_of_variants = int(self._bytes_of_variants * mask.mean()) if len(mask) else 0
+        self._replace(lambda rows, start: rows[mask[start : start + len(rows)]], self._width, len(mask))
+
+    def take_samples(self, index: np.ndarray) -> None:
+        """Keep the samples at ``index`` (integers), in place as ``select`` does."""
+        width = (len(index) + 3) // 4
+        self._replace(lambda rows, _: take_samples(rows, index), width, len(self))
+        self._width = width
+
+    def _replace(self, change: Callable[[np.ndarray, int], np.ndarray], width: int, n_rows: int) -> None:
+        """Put what ``change`` makes of some rows, given the place of the first one, in the place of these."""
         if self._file is not None:
-            self._select_in_file(self._file, mask)
+            self._replace_in_file(self._file, change, n_rows)
             return
         start = 0
         for part in self._filled():
-            kept = part[mask[start : start + len(part)]]
+            flat = part.reshape(-1)
+            size = max(1, _CHUNK_BYTES // 4 // max(1, self._width))
+            written, n_kept = 0, 0
+            for k in range(0, len(part), size):
+                kept = change(part[k : k + size], start + k)
+                flat[written : written + kept.size] = kept.reshape(-1)
+                written, n_kept = written + kept.size, n_kept + len(kept)
             start += len(part)
-            if len(kept):
-                self._chunks.append(kept)
-                self._in_last = len(kept)
+            if n_kept:
+                kept = flat[:written].reshape(n_kept, width)
+                self._chunks.append(kept if 2 * written > flat.size else kept.copy())
+                self._in_last = n_kept
 
     @property
     def variants(self) -> VariantTable:
@@ -175,19 +195,18 @@ class RowStore:
         with _naming(self._folder):
             file.write(np.ascontiguousarray(rows).data)
 
-    def _select_in_file(self, file: BinaryIO, mask: np.ndarray) -> None:
-        """Move the rows of ``mask`` to the front of the file and cut off the rest."""
+    def _replace_in_file(self, file: BinaryIO, change: Callable[[np.ndarray, int], np.ndarray], n_rows: int) -> None:
+        """``_replace`` in the file, whose rest is cut off; what is written never overtakes what is read."""
         file.flush()
         size = max(1, _CHUNK_BYTES // 4 // max(1, self._width))
-        n_kept = 0
+        written = 0
         with _naming(self._folder):
-            for start in range(0, len(mask), size):
-                here = mask[start : start + size]
-                raw = os.pread(file.fileno(), len(here) * self._width, start * self._width)
-                kept = np.frombuffer(raw, dtype=np.uint8).reshape(len(here), self._width)[here]
-                os.pwrite(file.fileno(), kept, n_kept * self._width)
-                n_kept += len(kept)
-            file.truncate(n_kept * self._width)
+            for start in range(0, n_rows, size):
+                n = min(size, n_rows - start)
+                raw = os.pread(file.fileno(), n * self._width, start * self._width)
+                kept = change(np.frombuffer(raw, dtype=np.uint8).reshape(n, self._width), start)
+                written += os.pwrite(file.fileno(), kept.tobytes(), written)
+            file.truncate(written)
             file.seek(0, os.SEEK_END)
 
 

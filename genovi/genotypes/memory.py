@@ -13,6 +13,7 @@ _SHARE = 0.5  # of what is free: principal components come after
 _WORKING = 64 * MIB  # buffers of threads, and pieces that wait for one another
 _LEAST = 32 * MIB
 _PENDING_SHARE = 0.125
+_KEPT_SHARE = 2 / 3  # pruning copies what it leaves, up to half
 _MOST_PENDING = 512 * MIB
 _CGROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -61,7 +62,7 @@ def plan_memory(limit: float | None, folder: Path | None) -> MemoryPlan:
             fix=f"type --memory {(taken + 4 * _LEAST) / MIB:.0f} or more",
         )
     pending = min(int(_PENDING_SHARE * room), _MOST_PENDING)
-    return MemoryPlan(room - 2 * pending, pending, folder)
+    return MemoryPlan(int(_KEPT_SHARE * (room - 2 * pending)), pending, folder)
 
 
 def resident_bytes() -> int:

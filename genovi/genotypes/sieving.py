@@ -19,6 +19,7 @@ import numpy as np
 
 from genovi.genotypes.counting import AlleleCounts, count_alleles
 from genovi.genotypes.duplicates import OutOfOrderError, Positions
+from genovi.genotypes.hardyweinberg import few_heterozygotes, passes_hwe
 from genovi.genotypes.idlists import VariantList
 from genovi.genotypes.kinds import KINDS, variant_kinds
 from genovi.genotypes.matrix import InputFacts, VariantTable, take_samples
@@ -129,6 +130,7 @@ class Sieve:
         self._kept: Counter[str] = Counter()  # variants left after each step
         self._pending: list[tuple[np.ndarray, VariantTable, AlleleCounts]] = []
         self._n_pending_bytes = 0
+        self._n_few = 0  # variants that --hwe takes for too few heterozygotes
         self._is_early = False  # whether anything went on before the end
         self.evidence = BuildEvidence()
         self.n_read = 0
@@ -246,7 +248,8 @@ class Sieve:
         return bool(self._human)
 
     def _check_human(self) -> None:
-        if self._config.autosomes_only and self._config.choice is None and self._known.human is None:
+        matters = self._config.hwe is not None or (self._config.autosomes_only and self._config.choice is None)
+        if matters and self._known.human is None:
             human = are_human(self.evidence.names)
             if human != self._are_human():
                 raise TryAgainError(replace(self._known, human=human))
@@ -273,23 +276,27 @@ class Sieve:
         while waiting:
             rows, variants, counts = waiting.pop()
             left = np.ones(len(rows), dtype=bool)
-            for name, good in self._frequency_masks(counts).items():
+            for name, good in self._frequency_masks(variants, counts).items():
                 left &= good
                 self._kept[name] += int(left.sum())
             self.sink().append(*((rows, variants) if left.all() else (rows[left], variants.take(left))), share)
 
-    def _frequency_masks(self, counts: AlleleCounts) -> dict[str, np.ndarray]:
+    def _frequency_masks(self, variants: VariantTable, counts: AlleleCounts) -> dict[str, np.ndarray]:
         """Which variants each step that looks at genotypes would keep, in order."""
         config, n_samples = self._config, len(self._index)
+        complete = (n_samples - counts.n_observed) <= config.geno * n_samples
         masks = {}
         if config.geno < 1 or not self._rules.mute:
-            masks["--geno"] = (n_samples - counts.n_observed) <= config.geno * n_samples
+            masks["--geno"] = complete
+        if config.hwe is not None:
+            masks["--hwe"] = passes_hwe(counts, config.hwe)
+            if self._are_human():
+                masks["--hwe"] |= ~np.isin(normalise_chromosomes(variants.chrom), AUTOSOMES)
+            self._n_few += int((~masks["--hwe"] & complete & few_heterozygotes(counts)).sum())
         if self._rules.varying:
-            masks["monomorphic"] = (counts.n_alt > 0) & (counts.n_alt < 2 * counts.n_observed)
+            masks["monomorphic"] = varies(counts)
         if config.maf > 0 or not self._rules.mute:
-            with np.errstate(invalid="ignore"):
-                # The margin of float64 keeps frequencies that equal the threshold, such as 25 of 2,500 at 0.01.
-                masks["--maf"] = counts.minor_frequency >= config.maf * (1 - 1e-12)
+            masks["--maf"] = is_common(counts, config)
         return masks
 
     def _record_choices(self, facts: InputFacts, steps: StepLog) -> None:
@@ -362,14 +369,33 @@ class Sieve:
     def _record_frequencies(self, steps: StepLog) -> None:
         config = self._config
         left = self._n_candidates
+        if self._n_few:
+            logger.warning(
+                "--hwe removes %d variants with too few heterozygotes, as differences between populations make them: "
+                "add keep-fewhet to keep those",
+                self._n_few,
+            )
         for name, reason in (
             ("--geno", f"more than {config.geno:g} of the samples are missing"),
+            ("--hwe", "" if config.hwe is None else config.hwe.reason()),
             ("monomorphic", "all observed alleles are the same"),
             ("--maf", f"the minor allele is rarer than {config.maf:g}"),
         ):
             if name in self._kept:
                 steps.record(name, "variants", left, left - self._kept[name], reason)
                 left = self._kept[name]
+
+
+def varies(counts: AlleleCounts) -> np.ndarray:
+    """Which variants have more than one allele, shape (n_variants,), bool."""
+    return (counts.n_alt > 0) & (counts.n_alt < 2 * counts.n_observed)
+
+
+def is_common(counts: AlleleCounts, config: QCConfig) -> np.ndarray:
+    """Which variants --maf keeps, shape (n_variants,), bool."""
+    with np.errstate(invalid="ignore"):
+        # The margin of float64 keeps frequencies that equal the threshold, such as 25 of 2,500 at 0.01.
+        return counts.minor_frequency >= config.maf * (1 - 1e-12)
 
 
 def _listed(samples: tuple[str, ...], config: QCConfig) -> np.ndarray:

@@ -22,6 +22,7 @@ _REMEDIES = {
     "biallelic variants": "split multi-allelic records with `bcftools norm -m-`",
     "--mind": "raise --mind, or remove bad variants first",
     "--geno": "raise --geno",
+    "--hwe": "lower its p-value",
     "monomorphic": "give more samples",
     "--maf": "lower --maf",
     "long-range LD": "keep these regions with --build none",

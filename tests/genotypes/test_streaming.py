@@ -22,6 +22,7 @@ from vcfs import HEADER, record
 from genovi.errors import ResourceError
 from genovi.genotypes import batches, keeping, pieces
 from genovi.genotypes.filtering import apply_qc, filter_sources
+from genovi.genotypes.hardyweinberg import HardyWeinberg
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.memory import MemoryPlan
 from genovi.genotypes.quality import QCConfig
@@ -73,6 +74,8 @@ def config_of(rng: np.random.Generator) -> QCConfig:
         maf=some(0.0, 0.01, 0.2),
         geno=some(0.05, 0.3, 1.0),
         mind=some(0.1, 0.25, 0.6, 1.0),
+        hwe=some(None, None, HardyWeinberg(0.2), HardyWeinberg(0.3, keep_fewhet=True)),
+        king_cutoff=some(None, None, 0.2),
         indep_pairwise=some(None, (5, 2, 0.3)),
         keep=some(None, None, frozenset({"s0", "s1", "s3", "s5", "s7", "nobody"})),
         remove=some(None, None, frozenset({"s2", "nobody"})),

@@ -103,15 +103,7 @@ def train(
     """
     model = ModelConfig(latent_dim=latent_dim, posterior=posterior, prior=prior, steps=steps)
     training = TrainingConfig(epochs=epochs, batch_size=batch_size, lr=lr, device=device, threads=threads)
-    qc = qc_config(
-        {"maf": maf, "geno": geno, "mind": mind, "build": build, "autosomes_only": autosome}
-        | {"split_multiallelic": split_multiallelic, "long_range_ld": not no_long_range_ld}
-        | {"king_cutoff": king_cutoff, "hwe": parse_hwe(hwe)}
-        | ({} if indep_pairwise is None else {"indep_pairwise": parse_indep_pairwise(indep_pairwise)}),
-        {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude},
-        chr=chr,
-        region=region,
-    )
+    qc = _filters(ctx.params)
     components = _pcs(pcs)
     known = labels_or_none(labels)
     if not dry_run:
@@ -192,6 +184,20 @@ def _seed_of(checkpoint: Path) -> int | None:
     from genovi.training.checkpointing import seed_of
 
     return seed_of(checkpoint)
+
+
+def _filters(typed: Mapping[str, Any]) -> QCConfig:
+    """Quality control as the options of ``train`` ask for it."""
+    pruning = typed["indep_pairwise"]
+    return qc_config(
+        {name: typed[name] for name in ("maf", "geno", "mind", "build", "split_multiallelic", "king_cutoff")}
+        | {"autosomes_only": typed["autosome"], "hwe": parse_hwe(typed["hwe"])}
+        | {"long_range_ld": not typed["no_long_range_ld"]}
+        | ({} if pruning is None else {"indep_pairwise": parse_indep_pairwise(pruning)}),
+        {name: typed[name] for name in ("keep", "remove", "extract", "exclude")},
+        chr=typed["chr"],
+        region=typed["region"],
+    )
 
 
 def parse_indep_pairwise(text: str) -> tuple[int, int, float] | None:

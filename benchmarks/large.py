@@ -75,18 +75,15 @@ def main() -> None:
 def compare(path: Path, scratch: Path, memory: int, repeats: int) -> list[str]:
     """Size of the file, and the table."""
     out = str(scratch / "out")
-    genovi = [sys.executable, "-m", "genovi", "convert", str(path), "--quiet", "--force", "--out", out]
-    thresholds = ["--maf", "0.01", "--geno", "0.05"]
-    plink2 = ["plink2", "--vcf", str(path), "--memory", str(memory), "--out", out]
-    snps = ["--snps-only", "just-acgt", "--max-alleles", "2", "--autosome"]
+    convert = [sys.executable, "-m", "genovi", "convert", str(path), "--quiet", "--force", "--out", out]
     reading = f"genovi, reading, default filters, --memory {memory}"
+    base_program = "plink2 --make-pgen, same filters"
+    filters = ["--snps-only", "just-acgt", "--max-alleles", "2", "--autosome", "--mind", "0.1"]
+    filters += ["--maf", "0.01", "--geno", "0.05"]
     programs = {
-        "genovi convert": genovi,
-        "genovi convert --maf 0.01 --geno 0.05": [*genovi, *thresholds],
         reading: [sys.executable, "-c", _READ, str(path), str(memory), str(scratch)],
-        "plink2 --make-bed": [*plink2, "--make-bed"],
-        "plink2 --make-pgen": [*plink2, "--make-pgen"],
-        "plink2 --make-pgen, same filters": [*plink2, "--make-pgen", *snps, *thresholds, "--mind", "0.1"],
+        base_program: ["plink2", "--vcf", str(path), "--memory", str(memory), "--make-pgen", *filters, "--out", out],
+        "genovi convert": convert,
     }
     runs: dict[str, list[Run]] = defaultdict(list)
     kept = {}
@@ -94,7 +91,7 @@ def compare(path: Path, scratch: Path, memory: int, repeats: int) -> list[str]:
         for program, command in programs.items():
             runs[program].append(run(command))
             kept[program] = int(runs[program][-1].output[-1]) if program == reading else n_written(program, Path(out))
-    base = statistics.median(one.seconds for one in runs["plink2 --make-pgen, same filters"])
+    base = statistics.median(one.seconds for one in runs[base_program])
     lines = [
         f"{path.stat().st_size / 2**20:,.0f} MiB",
         "| program | median s | all runs | over plink2 with filters | peak MiB | variants |",

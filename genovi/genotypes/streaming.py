@@ -165,7 +165,8 @@ class Forecast:
         if total < _LONG:
             return
         kept = sieve.n_bytes / share
-        room = "" if self._plan.kept is None or kept < self._plan.kept else "; that is more than fits, see below"
+        fits = self._plan.kept is None or kept < self._plan.kept
+        room = "" if fits else f", more than memory has room for: in a temporary file in {self._plan.folder}"
         logger.info(
             "reading will take about %s: some %s records, of which %.2g GiB stay%s",
             _duration(total),

@@ -14,7 +14,9 @@ import pytest
 from helpers import assert_same, needs, run_tool, simulate_structure, write_vcf
 
 from genovi.embedding import Embedding
+from genovi.genotypes import keeping
 from genovi.genotypes.matrix import GenotypeMatrix, pack
+from genovi.genotypes.memory import MemoryPlan
 from genovi.genotypes.reading import open_genotypes
 
 FAST = ("--epochs", "2", "--batch-size", "32", "--steps", "1", "--device", "cpu", "--threads", "1", "--seed", "1")
@@ -166,3 +168,19 @@ def test_regions_and_memory_of_training(shell: Any, tmp_path: Path, cohort: Geno
         "reason": "outside of the regions",
     }
     assert "--memory" in shell("train", "--help").stdout
+
+
+def test_training_from_a_temporary_file_is_the_same(
+    shell: Any, tmp_path: Path, cohort: GenotypeMatrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_vcf(tmp_path / "a.vcf.gz", cohort, "bgzf")
+    assert shell("train", "a.vcf.gz", "--out", "one", *FAST).exit_code == 0
+    monkeypatch.setattr(keeping, "_BYTES_OF_VARIANT", 0)
+    monkeypatch.setattr(keeping, "_BYTES_OF_NAME", 0)
+    monkeypatch.setattr("genovi.pipeline.plan_memory", lambda _, folder: MemoryPlan(500, 300, folder))
+    result = shell("train", "a.vcf.gz", "--out", "other", *FAST)
+    assert result.exit_code == 0, result.output
+    assert "goes to a temporary file in" in result.stderr
+    one, other = (Embedding.read_tsv(tmp_path / run / "embedding.tsv") for run in ("one", "other"))
+    np.testing.assert_array_equal(one.mean, other.mean)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.vcf.gz", "one", "other"]

@@ -43,7 +43,7 @@ class Source:
         n_bytes: Size, by which several sources are weighed against each other.
         batches: Reads from the start to the end; the generator returns the facts. Given a choice, records elsewhere
             are counted in the facts and otherwise passed over. May be called again.
-        whole: All of it as a matrix, where there is one already.
+        whole: Gives all of it as a matrix, where that costs nothing or is mapped into memory.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Source:
     samples: tuple[str, ...]
     n_bytes: int
     batches: Callable[[Choice | None], Batches]
-    whole: GenotypeMatrix | None = None
+    whole: Callable[[], GenotypeMatrix] | None = None
 
 
 def source_of(matrix: GenotypeMatrix) -> Source:
@@ -71,7 +71,7 @@ def source_of(matrix: GenotypeMatrix) -> Source:
         return matrix.facts.elsewhere(matrix.n_variants - chosen)
 
     form = "".join(matrix.facts.formats[:1])
-    return Source(matrix.source, form, matrix.samples, matrix.packed.nbytes, batches, matrix)
+    return Source(matrix.source, form, matrix.samples, matrix.packed.nbytes, batches, lambda: matrix)
 
 
 def rows_in_batch(width: int) -> int:

@@ -48,7 +48,7 @@ _ADVICE = {
 # How each format of several files is found by the name of one of them, or by their prefix, and opened; what is found is
 # the path of the genotypes, without the suffix that stands first.
 _FILESETS: tuple[tuple[str, Callable[[Path], Path | None], Callable[[Path], Source]], ...] = (
-    (".bed", plink1.plink1_prefix, lambda place: source_of(plink1.read_plink1(place))),
+    (".bed", plink1.plink1_prefix, plink1.plink1_source),
     (".pgen", plink2.plink2_prefix, lambda place: source_of(plink2.read_plink2(place))),
     ("", eigenstrat.eigenstrat_geno, lambda place: source_of(eigenstrat.read_eigenstrat(place))),
 )
@@ -145,7 +145,8 @@ def open_genotypes(paths: Sequence[Path], split_multiallelic: bool = False) -> G
     """
     with open_sources(paths, split_multiallelic) as sources:
         facts: list[InputFacts] = []
-        if len(sources) == 1 and (matrix := sources[0].whole) is not None:
+        if len(sources) == 1 and sources[0].whole is not None:
+            matrix = sources[0].whole()
             report_input(sources, matrix.n_variants, matrix.facts)
             return matrix
         orders = [order_of(source, sources[0]) for source in sources]
@@ -259,7 +260,7 @@ def _open_file(path: Path, split: bool) -> Source:
         return vcf_source(path, sniffed.compression, split)
     if sniffed.head.startswith(plink1.MAGIC) and sniffed.compression == "plain":
         if path.suffix == ".bed" and not plink2.is_pgen(sniffed.head):
-            return source_of(plink1.read_plink1(path.with_suffix("")))
+            return plink1.plink1_source(path.with_suffix(""))
         raise DataError(
             "PLINK binary genotypes under another name than PREFIX.bed or PREFIX.pgen",
             where=path,

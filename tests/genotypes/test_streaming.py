@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.memory import MemoryPlan
 from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_sources
+from genovi.genotypes.writing import write_plink1
 
 REAL = ["kgp3/kgp3.vcf.gz", "kgp1_chr22/kgp1_chr22.phased.vcf.gz", "hipster/hipster.vcf.bgz", "bcf/unphased.bcf",
         "anole/anole.vcf.gz", "wolves/wolvesadmix.bed", "ho249/HumanOrigins249_tiny.eigenstratgeno"]  # fmt: skip
@@ -235,3 +237,40 @@ def test_long_readings_are_announced(tmp_path: Path, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO, logger="genovi"):
         streamed([path], QCConfig(), MemoryPlan(None, None, None))
     assert "reading will take" not in caplog.text
+
+
+def bim_of(matrix: GenotypeMatrix, folder: Path) -> Path:
+    write_plink1(matrix, folder / "a")
+    return folder / "a.bim"
+
+
+GOOD_CHANGES: list[Callable[[str], str]] = [
+    lambda text: text,
+    lambda text: text.replace("\t", " "),
+    lambda text: text.replace("v70\t", "#70\t"),
+    lambda text: text.replace("v70\t", "vé\t"),
+    lambda text: text.replace("\n", "\r\n"),
+    lambda text: text.replace("\n", "\n\n", 5),
+    lambda text: text.removesuffix("\n"),
+]
+BAD_CHANGES: list[Callable[[str], str]] = [
+    lambda text: text.replace("v70\t0\t", "v70\t0\tx"),
+    lambda text: text.replace("v70\t", "v70\tmore\t"),
+    lambda text: text[: len(text) // 2],
+    lambda text: text + "1\tv\t0\t5\tA\tC\n",
+]
+
+
+@pytest.mark.parametrize("change", [*GOOD_CHANGES, *BAD_CHANGES])
+def test_filesets_are_read_in_stretches(
+    tmp_path: Path, change: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix, _ = simulate_structure(1, 2, 9, 130, 0.1, missing=0.02)
+    bim = bim_of(matrix, tmp_path)
+    bim.write_bytes(change(bim.read_text()).encode())
+    monkeypatch.setattr("genovi.genotypes.plink1._BIM_BYTES", 500)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 7)
+    for config in (OPEN, replace(OPEN, chromosomes=("2", "9"))):
+        expected = at_once([bim], config)
+        assert (expected[0] == "") == (change in GOOD_CHANGES)
+        assert_alike(expected, streamed([bim], config, MemoryPlan(None, 20, None)))

@@ -90,7 +90,7 @@ def config_of(rng: np.random.Generator) -> QCConfig:
 
 
 @given(SEEDS)
-@settings(max_examples=250)
+@settings(max_examples=150)
 def test_filtering_while_reading_is_filtering_afterwards(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     rng = np.random.default_rng(seed)
     folder = tmp_path_factory.mktemp("stream")

@@ -6,6 +6,7 @@ two copies of the counted allele, 01 missing, 10 heterozygous, 11 none.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,26 @@ _HALF, _HAPLOID = 0, 1  # places in ``tally``
 _TAB, _COLON, _DOT, _SLASH, _BAR, _ZERO, _NINE = 9, 58, 46, 47, 124, 48, 57
 _HOM_COUNTED, _MISSING, _HET, _HOM_OTHER = 0, 1, 2, 3
 _PLAIN_CODES = (_HOM_OTHER, _HET, _HOM_COUNTED)  # by dosage
+
+
+def _pass_over_scipy() -> None:
+    """Load numba's array functions without scipy.linalg, a fifth of a second.
+
+    numba imports it at once to see whether np.dot can be compiled. genovi requires SciPy, so the answer is known, and
+    where np.dot is compiled numba asks again.
+    """
+    linalg: Any = importlib.import_module("numba.np.linalg")
+    ask = getattr(linalg, "ensure_blas", None)
+    if ask is None:
+        return
+    linalg.ensure_blas = lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = ask
+
+
+_pass_over_scipy()
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
 """Do positions of incomplete samples move as little as their uncertainty says? Coverage on people of 1000 Genomes.
 
-    python benchmarks/coverage.py [--out DIR] [--seeds 1 2]
+    python benchmarks/incomplete.py [--out DIR] [--seeds 1 2]
 
 Needs kgp3 of the folder of real data, $GENOVI_REAL_DATA. For each seed a model is trained with the defaults on 80 % of
 the people (split by that seed, stratified by population). Everybody else is embedded complete, and again with genotypes
@@ -12,7 +12,7 @@ covariance C. 0.95 is right; less says too much, more too little. "Inside" is ho
 ellipse, "moved" the median distance between both means, in units of the incomplete posterior's standard deviations, and
 SD the median of these. The lines "training people" embed people of the training set, whose own noise is in the axes, as
 if they were new.
-Writes DIR/coverage.md.
+Writes DIR/incomplete.md.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main() -> None:
             print(seed, name, *(f"{number:.4f}" for number in numbers), flush=True)
             rows.setdefault(name, []).append(numbers)
     text = table(rows)
-    (arguments.out / "coverage.md").write_text(text)
+    (arguments.out / "incomplete.md").write_text(text)
     print(text)
 
 
@@ -119,18 +119,18 @@ def judge(seed: int, out: Path) -> list[tuple[str, tuple[float, float, float, fl
 
 def train(matrix: GenotypeMatrix, seed: int, out: Path) -> TrainedModel:
     """``genovi train`` with its defaults."""
-    write_plink1(matrix, out / "coverage.old")
+    write_plink1(matrix, out / "incomplete.old")
     train_run(
-        [out / "coverage.old.bed"],
-        out / f"coverage.{seed}",
+        [out / "incomplete.old.bed"],
+        out / f"incomplete.{seed}",
         RunConfig(QCConfig(), ModelConfig(), TrainingConfig(), None, seed),
         labels=None,
-        provenance=Provenance.start(seed=seed, command="benchmarks/coverage.py"),
+        provenance=Provenance.start(seed=seed, command="benchmarks/incomplete.py"),
         monitor=Monitor(),
         log_lines=str,
         force=True,
     )
-    return TrainedModel.load(out / f"coverage.{seed}")
+    return TrainedModel.load(out / f"incomplete.{seed}")
 
 
 def without(matrix: GenotypeMatrix, mask: np.ndarray) -> GenotypeMatrix:

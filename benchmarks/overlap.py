@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from incomplete import Posterior, compare, without
 from sklearn.model_selection import StratifiedShuffleSplit
 
@@ -37,7 +36,6 @@ from genovi.genotypes.writing import write_plink1
 from genovi.labels import match, read_labels
 from genovi.model.config import ModelConfig
 from genovi.pipeline import RunConfig, train_run
-from genovi.placing import embedding_seed, place
 from genovi.provenance import Provenance
 from genovi.trained import TrainedModel
 from genovi.training.config import TrainingConfig
@@ -79,14 +77,19 @@ def overlap(
     lines = ["| what new people have | sites | 20-NN | super-population | median SD | inside |", "|" + " --- |" * 6]
     for name, mask in absences(complete, panel[found.row], seed):
         gaps = without(complete, mask)
-        embedding = place(trained, gaps, embedding_seed(seed), torch.device("cpu"))
+        posterior = Posterior.of(trained, gaps, seed)
+        embedding = Embedding(gaps.samples, posterior.mean.double().numpy())
         scores = [
             inductive_knn(before, tuple(labels[old]), embedding, tuple(labels[new])).accuracy
             for labels in (population, group)
         ]
-        inside = f"{compare(full, Posterior.of(trained, gaps, seed))[1]:.3f}" if mask.any() else ""
-        spread = np.median(embedding.std.mean(axis=1))
-        cells = [f"{1 - mask.mean():.1%}".replace("%", " %"), *(f"{s:.3f}" for s in scores), f"{spread:.2f}", inside]
+        _, inside, _, spread = compare(full, posterior)
+        cells = [
+            f"{1 - mask.mean():.1%}".replace("%", " %"),
+            *(f"{s:.3f}" for s in scores),
+            f"{spread:.2f}",
+            f"{inside:.3f}",
+        ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
     return "\n".join([*lines, "", refused(out)]) + "\n"

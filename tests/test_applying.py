@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,20 +105,28 @@ def other_strand(matrix: GenotypeMatrix, which: np.ndarray) -> GenotypeMatrix:
     return replace(matrix, variants=replace(v, ref=ref, alt=alt))
 
 
-def test_a_file_on_the_other_strand_is_placed_alike(world: World, tmp_path: Path) -> None:
+def test_a_file_on_the_other_strand_is_placed_alike(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     everything = np.ones(world.matrix.n_variants, dtype=bool)
     path = write_vcf(tmp_path / "new.vcf", other_strand(world.matrix, everything))
-    found = embed(world.run, [path], tmp_path / "placed").match
+    with caplog.at_level(logging.INFO, "genovi"):
+        found = embed(world.run, [path], tmp_path / "placed").match
     assert rows(tmp_path / "placed") == world.placed
     assert found.counts()["flipped"] == len(found.variants)
     assert found.usable == 1
+    assert "581 of 581 sites are on the other strand" in caplog.text
 
 
-def test_mixed_strands_lose_the_palindromes_alone(world: World, tmp_path: Path) -> None:
+def test_mixed_strands_lose_the_palindromes_alone(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     half = np.arange(world.matrix.n_variants) % 2 == 0
-    mixed = embed(world.run, [write_vcf(tmp_path / "new.vcf", other_strand(world.matrix, half))], tmp_path / "mixed")
-    found = mixed.match
+    path = write_vcf(tmp_path / "new.vcf", other_strand(world.matrix, half))
+    with caplog.at_level(logging.INFO, "genovi"):
+        found = embed(world.run, [path], tmp_path / "mixed").match
     np.testing.assert_array_equal(found.used, ~found.palindromic)
+    assert f"not known: {found.palindromic.sum()} of" in caplog.text
     without = world.matrix.take_variants(
         ~np.isin(world.matrix.variants.id, found.variants.id[found.palindromic]).astype(bool)
     )

@@ -25,7 +25,7 @@ import numpy as np
 
 from genovi.errors import ConfigError, MismatchError
 from genovi.genotypes.counting import AlleleCounts, allele_counts
-from genovi.genotypes.matching import WAYS, VariantMatch, align, identifiers, match_variants
+from genovi.genotypes.matching import STATUSES, WAYS, VariantMatch, align, identifiers, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 from genovi.genotypes.regions import BUILDS, BuildGuess, guess_build, normalise_chromosomes
 
@@ -250,15 +250,14 @@ def _palindromes_disagree(target: Target, found: VariantMatch, counts: AlleleCou
 
 def _report_strand(found: VariantMatch) -> None:
     same, other = found.strands
-    palindromes = int(found.palindromic.sum())
-    lost = int((found.palindromic & (found.row < 0) & (found.status > 0)).sum())
     if other:
+        logger.info("%d of %d sites are on the other strand and were recoded", other, same + other)
+    unknown = int((found.palindromic & (found.status == STATUSES.index("ambiguous"))).sum())
+    if unknown:
         logger.info(
-            "%d of %d sites are on the other strand and were flipped; %d of the model's %d A/T and C/G sites left out",
-            other, same + other, palindromes - int((found.palindromic & found.used).sum()), palindromes,
+            "left out, because their strand is not known: %d of the model's %d A/T and C/G sites",
+            unknown, found.palindromic.sum(),
         )  # fmt: skip
-    elif lost and palindromes:
-        logger.info("%d of the model's %d A/T and C/G sites absent or left out", lost, palindromes)
 
 
 def variant_sites_only(frequency: np.ndarray, found: VariantMatch, counts: AlleleCounts) -> bool:
@@ -292,13 +291,12 @@ def variant_sites_only(frequency: np.ndarray, found: VariantMatch, counts: Allel
 def _check_overlap(
     target: Target, matrix: GenotypeMatrix, found: VariantMatch, least: float, guess: BuildGuess, biased: bool
 ) -> None:
-    gvcf = np.isin(matrix.variants.alt.astype(str), list(_GVCF)).mean() > 0.5
     why = f"under {100 * least:.0f} % an embedding is a guess"
     fix = f"check genome build and alleles against {target.name}/variants.tsv.gz, or lower --min-overlap"
     if biased:
         why = "the input holds variant sites only, and what is absent is missing, not homozygous for the reference"
         fix = "call all sites of the model (bcftools mpileup -T, see docs/formats.md), or lower --min-overlap"
-    elif gvcf:
+    elif 2 * sum(alt in _GVCF for alt in matrix.variants.alt) > matrix.n_variants:
         why, fix = "the input is a gVCF", "expand it with `bcftools convert --gvcf2vcf`, or lower --min-overlap"
     elif guess.build == "unknown" and target.build in BUILDS:
         why += f"; the model is on {target.build}, and of the input {guess.reason}"

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
+from genovi.applying import embed_run
 from genovi.baselines import pca_embedding, tsne_embedding, umap_embedding, umap_inductive
 from genovi.embedding import Embedding
 from genovi.evaluation import evaluate, inductive_knn
@@ -36,7 +37,7 @@ from genovi.genotypes.reading import open_genotypes
 from genovi.genotypes.writing import write_plink1
 from genovi.labels import SampleLabels, match, read_labels
 from genovi.model.config import ModelConfig
-from genovi.pipeline import RunConfig, TrainSummary, embed_run, train_run
+from genovi.pipeline import RunConfig, TrainSummary, train_run
 from genovi.provenance import Provenance, version
 from genovi.seeding import Seeds
 from genovi.structure.pca import fit_axes

@@ -147,6 +147,26 @@ IndepPairwise = Annotated[
         help="LD pruning: window and step in variants, largest r2; 'none' switches it off. [default: 50 5 0.2]",
     ),
 ]
+MinOverlap = Annotated[
+    float, typer.Option("--min-overlap", help="Smallest share of the model's variants that must be there.")
+]
+MatchBy = Annotated[
+    str,
+    typer.Option(
+        "--match-by",
+        metavar="position|id",
+        help="Look variants up by chromosome and position, or, where genome builds differ, by identifier (rs).",
+    ),
+]
+InputBuild = Annotated[
+    str,
+    typer.Option(
+        "--build",
+        metavar="auto|GRCh37|GRCh38|none",
+        help="Genome build of the input, which must be the model's; none does not compare.",
+    ),
+]
+
 Keep = Annotated[
     Path | None,
     typer.Option("--keep", metavar="FILE", show_default=False, rich_help_panel=QC, help="Samples to keep."),

@@ -1,7 +1,6 @@
-"""The main job: genotypes to a trained model, and new genotypes to an embedding. The only module that knows every room.
+"""The main job: genotypes to a trained model.
 
 train_run   read -> quality control -> principal axes -> model -> RUN/
-embed_run   RUN/ + read -> match -> project -> encode -> PREFIX.embedding.tsv, PREFIX.match.tsv
 """
 
 from __future__ import annotations
@@ -10,43 +9,39 @@ import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genovi.errors import ConfigError, DataError, MismatchError
-from genovi.files import atomic_folder, atomic_path, check_writable
+from genovi.errors import ConfigError, DataError
+from genovi.files import atomic_folder, check_writable
 from genovi.genotypes.batches import joined_name
 from genovi.genotypes.filtering import filter_sources
-from genovi.genotypes.matching import VariantMatch, align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.memory import plan_memory
 from genovi.genotypes.quality import QCConfig, QCReport
-from genovi.genotypes.reading import describe, open_genotypes, open_sources
+from genovi.genotypes.reading import describe, open_sources
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
-from genovi.placing import known_positions, misfit_quantiles, place, place_new, place_relatives, warn_of_misfits
+from genovi.placing import check_observed, embedding_seed, misfit_quantiles, missing_shares, place, place_relatives
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.noise import NoiseFloor
 from genovi.structure.pca import PrincipalAxes, fit_axes
 from genovi.structure.projection import project, sample_blocks
 from genovi.structure.standardise import Standardiser
-from genovi.summaries import EmbedSummary, TrainSummary, measure_bounds
+from genovi.summaries import TrainSummary, measure_bounds
 from genovi.trained import TrainedModel
 from genovi.training.checkpointing import SUFFIX, Checkpoints
 from genovi.training.config import TrainingConfig
-from genovi.training.device import choose_device, set_threads
+from genovi.training.device import choose_device
 from genovi.training.loop import DivergedError, Fit, fit
 from genovi.training.monitor import Monitor, history_csv
 
 logger = logging.getLogger("genovi")
 
-MIN_OVERLAP = 0.5
-WARN_OVERLAP = 0.8
 MAX_AXES = 100
 MIN_AXES = 4
 SAMPLES_PER_AXIS = 50
@@ -213,11 +208,11 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
         matrix, qc = filter_sources(sources, config.qc, plan_memory(config.memory, folder))
     _check_samples(matrix.n_samples, matrix.source, qc)
     _check_axes(matrix, config.pcs)
-    missing = _missing(matrix)
-    _check_observed(missing, matrix)
+    missing = missing_shares(matrix)
+    check_observed(missing, matrix)
     names = matrix.samples
     if qc.relatives is not None and qc.relatives.matrix.n_samples:
-        _check_observed(_missing(qc.relatives.matrix), qc.relatives.matrix)
+        check_observed(missing_shares(qc.relatives.matrix), qc.relatives.matrix)
         names += qc.relatives.matrix.samples
     if labels is not None:
         _report_labels(labels, names)
@@ -267,13 +262,6 @@ def _report_labels(labels: SampleLabels, samples: tuple[str, ...]) -> None:
     )  # fmt: skip
 
 
-def _missing(matrix: GenotypeMatrix) -> np.ndarray:
-    count = np.zeros(matrix.n_samples, dtype=np.int64)
-    for _, dosages in matrix.blocks():
-        count += (dosages < 0).sum(axis=0)
-    return count / matrix.n_variants
-
-
 def _write_run(
     out: Path, trained: Fit, cohort: _Cohort, config: RunConfig, provenance: Provenance, log_lines: Callable[[], str]
 ) -> TrainSummary:
@@ -287,7 +275,7 @@ def _write_run(
         build=cohort.qc.build.build,
         summary={},
     )
-    draws, device = _embedding_seed(config.seed), choose_device("cpu")
+    draws, device = embedding_seed(config.seed), choose_device("cpu")
     embedding = place(model, cohort.matrix, draws, device, training=True)
     provenance.finish()
     summary = {
@@ -323,95 +311,3 @@ def _without_names(record: dict[str, Any]) -> dict[str, Any]:
     """Quality control without the names of samples: a model may be shared, people's names may not."""
     steps = [{key: value for key, value in step.items() if key != "examples"} for step in record["steps"]]
     return {**record, "steps": steps}
-
-
-def _embedding_seed(seed: int) -> int:
-    return Seeds(seed).integer("embedding")
-
-
-def embed_run(
-    run: Path,
-    inputs: Sequence[Path],
-    prefix: Path,
-    *,
-    min_overlap: float = MIN_OVERLAP,
-    eigenvec: bool = False,
-    seed: int | None = None,
-    device: str = "auto",
-    threads: int | None = None,
-    provenance: Provenance,
-    force: bool = False,
-) -> EmbedSummary:
-    """Embed new samples with a trained model.
-
-    Args:
-        run: Folder of the model.
-        inputs: Genotype files; several are one input.
-        prefix: Outputs are ``prefix`` + ".embedding.tsv", ".match.tsv" and, with ``eigenvec``, ".eigenvec".
-        min_overlap: Smallest usable share of the model's variants.
-        eigenvec: Also write plink2's format.
-        seed: Of the posterior draws; None takes the model's own, so that embedding again gives the same numbers.
-        device: As in ``TrainingConfig``.
-        threads: CPU threads.
-        provenance: Started; is finished here.
-        force: Overwrite outputs.
-
-    Raises:
-        MismatchError: too few of the model's variants, or samples with none observed.
-        GenoviError: its other children, for bad input or lack of resources.
-    """
-    names = [".embedding.tsv", ".match.tsv"] + ([".eigenvec"] if eigenvec else [])
-    files = tuple(prefix.with_name(prefix.name + suffix) for suffix in names)
-    for file in files:
-        check_writable(file, force)
-    chosen = choose_device(device)
-    set_threads(threads)
-    trained = TrainedModel.load(run)
-    # split: where new samples have a third allele, the model's two still match
-    matrix = open_genotypes(inputs, split_multiallelic=True)
-    found = match_variants(trained.standardiser.variants, matrix.variants)
-    _check_overlap(found, min_overlap, matrix, run)
-    aligned = align(matrix, found)
-    _check_observed(_missing(aligned), matrix)
-    draws = _embedding_seed(trained.seed if seed is None else seed)
-    embedding, again = place_new(trained, aligned, draws, chosen, known_positions(run))
-    if again.any():
-        logger.info("%d samples are training samples and keep their training positions", again.sum())
-    odd = warn_of_misfits(embedding, trained)
-    with ExitStack() as stack:  # all files are complete before the first is renamed
-        temporary = [stack.enter_context(atomic_path(file)) for file in files]
-        embedding.write_tsv(temporary[0])
-        found.table().to_csv(temporary[1], sep="\t", index=False, lineterminator="\n")
-        if eigenvec:
-            embedding.write_eigenvec(temporary[2])
-    return EmbedSummary(files, embedding, found, again, odd, provenance.finish())
-
-
-def _check_overlap(found: VariantMatch, min_overlap: float, matrix: GenotypeMatrix, run: Path) -> None:
-    logger.info("found %s", found.describe())
-    if found.usable < min_overlap or found.usable == 0:
-        raise MismatchError(
-            f"only {found.describe()} can be used",
-            where=matrix.source,
-            why=f"under {100 * min_overlap:.0f} % an embedding is a guess",
-            fix=f"check genome build and alleles against {run}/variants.tsv.gz, or lower --min-overlap",
-        )
-    if found.usable < WARN_OVERLAP:
-        logger.warning(
-            "found only %s: absent variants count as missing and positions are less certain", found.describe()
-        )
-
-
-def _check_observed(missing: np.ndarray, matrix: GenotypeMatrix) -> None:
-    empty = [matrix.samples[i] for i in np.flatnonzero(missing >= 1)]
-    if empty:
-        raise MismatchError(
-            f"{len(empty)} samples have no genotype at any of the model's variants",
-            where=f"{matrix.source}: {', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}",
-            why="they cannot be placed",
-            fix="take them out of the input, for example with bcftools view --samples ^NAME",
-        )
-    poor = [matrix.samples[i] for i in np.flatnonzero(missing > 1 - MIN_OVERLAP)]
-    if poor:
-        names = ", ".join(poor[:5]) + (", ..." if len(poor) > 5 else "")
-        logger.warning("%d samples lack more than half of the model's variants: %s", len(poor), names)

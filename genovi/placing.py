@@ -16,9 +16,10 @@ import torch
 
 from genovi.embedding import Embedding
 from genovi.encoding import Components, encode
-from genovi.errors import DataError
+from genovi.errors import DataError, MismatchError
 from genovi.genotypes.kinship import Relatives
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.seeding import Seeds
 from genovi.structure.projection import project, sample_blocks
 from genovi.trained import TrainedModel
 
@@ -26,7 +27,46 @@ logger = logging.getLogger("genovi")
 
 _SAME = 1e-3  # posterior standard deviations within which a row is that of a training sample; files have six digits
 _MISFIT_QUANTILE = 0.99
+_SPARSE = 0.5
 _NAMES = 5
+
+
+def embedding_seed(seed: int) -> int:
+    """Seed of the posterior draws of a run with root seed ``seed``."""
+    return Seeds(seed).integer("embedding")
+
+
+def missing_shares(matrix: GenotypeMatrix) -> np.ndarray:
+    """Share of the variants that is missing in each sample, shape (n_samples,), float64."""
+    count = np.zeros(matrix.n_samples, dtype=np.int64)
+    for _, dosages in matrix.blocks():
+        count += (dosages < 0).sum(axis=0)
+    return count / matrix.n_variants
+
+
+def check_observed(missing: np.ndarray, matrix: GenotypeMatrix) -> int:
+    """Refuse samples without any genotype and name those that lack more than half; returns the number of these.
+
+    Args:
+        missing: Of ``missing_shares``.
+        matrix: Says who they are.
+
+    Raises:
+        MismatchError: a sample has no genotype at all.
+    """
+    empty = [matrix.samples[i] for i in np.flatnonzero(missing >= 1)]
+    if empty:
+        raise MismatchError(
+            f"{len(empty)} samples have no genotype at any of the model's variants",
+            where=f"{matrix.source}: {', '.join(empty[:_NAMES])}{', ...' if len(empty) > _NAMES else ''}",
+            why="they cannot be placed",
+            fix="take them out of the input, for example with bcftools view --samples ^NAME",
+        )
+    poor = [matrix.samples[i] for i in np.flatnonzero(missing > _SPARSE)]
+    if poor:
+        names = ", ".join(poor[:_NAMES]) + (", ..." if len(poor) > _NAMES else "")
+        logger.warning("%d samples lack more than half of the model's variants: %s", len(poor), names)
+    return len(poor)
 
 
 def place(

@@ -107,6 +107,7 @@ class EmbedSummary:
         match: How the model's variants were found.
         again: Samples that the model was trained on, shape (n_samples,), bool.
         odd: Samples unlike the training samples, shape (n_samples,), bool.
+        sparse: Number of samples that lack more than half of the model's variants.
         provenance: The finished record.
     """
 
@@ -115,12 +116,20 @@ class EmbedSummary:
     match: VariantMatch
     again: np.ndarray
     odd: np.ndarray
+    sparse: int
     provenance: Provenance
 
     def lines(self) -> list[str]:
         """For people to read."""
         return [
             f"embedded {len(self.embedding.samples)} samples with {self.match.describe()}",
-            *([f"{self.odd.sum()} of them are unlike the training samples"] if self.odd.any() else []),
+            *(f"{count} of them {what}" for count, what in self._notes() if count),
             f"{self.provenance.wall_seconds:.0f} s; wrote {', '.join(str(f) for f in self.files)}",
+        ]
+
+    def _notes(self) -> list[tuple[int, str]]:
+        return [
+            (int(self.again.sum()), "are training samples and keep their positions"),
+            (self.sparse, "lack more than half of the model's variants"),
+            (int(self.odd.sum()), "are unlike the training samples"),
         ]

@@ -193,6 +193,10 @@ def test_new_samples_that_do_not_fit_the_model() -> None:
     refused(4, "--min-overlap", "embed", "run", "few.vcf", "--out", "new")
     Path("multi.vcf").write_bytes(edited(lambda f: [*f[:4], "AA,CC,GG", *f[5:]]))
     refused(4, "ambiguous", "embed", "run", "multi.vcf", "--out", "new")
+    Path("named.vcf").write_bytes(edited(lambda f: [*f[:2], ".", *f[3:]]))
+    refused(
+        4, "no variant has an identifier (named.vcf)", "embed", "run", "named.vcf", "--out", "new", "--match-by", "id"
+    )
     Path("gaps.vcf").write_bytes(edited(lambda f: [*f[:11], "./.", *f[12:]]))
     refused(4, "gaps.vcf: s3)", "embed", "run", "gaps.vcf", "--out", "new")
 

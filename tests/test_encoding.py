@@ -156,6 +156,17 @@ def test_samples_far_from_all_training_samples_keep_finite_rows() -> None:
     assert (embedding.std > 0).all()
 
 
+def test_samples_unlike_any_keep_their_uncertainty(trained: LatentModel) -> None:
+    """The encoder has never seen such data and misses their posterior, which must not make them look certain."""
+    x = clusters(6) + np.array([0, 0, 12.0])
+    got = embed(trained, x)
+    assert got.std is not None
+    edge = torch.tensor([9.0, 9])
+    exact = integrate(trained, torch.as_tensor(x, dtype=torch.float32), -edge, edge, 400)
+    assert (np.abs(got.mean - exact.mean.numpy()) < 0.4 * exact.std.numpy()).all()
+    np.testing.assert_allclose(got.std, exact.std.numpy(), rtol=0.25)
+
+
 def excess_of(n: int, sizes: float, k: int = 3) -> np.ndarray:
     """Covariance that is large along one direction, askew to the axes, and small along the others."""
     turn = np.linalg.qr(np.random.default_rng(8).normal(size=(k, k)))[0]

@@ -34,6 +34,7 @@ FLOORS = {
     "placing": 6,
     "summaries": 6,
     "pipeline": 7,
+    "applying": 7,
     "cli": 8,
     "__main__": 8,  # `python -m genovi` is the command line
     "__init__": 8,  # resolves public names of every room when they are asked for

@@ -19,16 +19,18 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from genovi import placing
+from genovi.applying import embed_run
 from genovi.embedding import Embedding
 from genovi.encoding import Components
 from genovi.errors import ConfigError, DataError, MismatchError, ResourceError
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable, pack
 from genovi.genotypes.quality import QCConfig
+from genovi.genotypes.suitability import Demands
 from genovi.genotypes.writing import write_plink1
 from genovi.labels import read_labels
 from genovi.model.config import ModelConfig
 from genovi.model.vae import LatentModel
-from genovi.pipeline import MAX_AXES, RunConfig, embed_run, plan_run, train_run
+from genovi.pipeline import MAX_AXES, RunConfig, plan_run, train_run
 from genovi.provenance import Provenance
 from genovi.summaries import EmbedSummary, TrainSummary
 from genovi.trained import TrainedModel
@@ -326,14 +328,14 @@ def test_too_little_overlap_is_refused_and_writes_nothing(world: World, tmp_path
         embed(world.run, few, tmp_path / "few")
     assert caught.value.exit_code == 4
     assert [path.name for path in tmp_path.iterdir()] == ["few.vcf"]
-    assert len(embed(world.run, few, tmp_path / "few", min_overlap=0.4).embedding.samples) == 24
+    assert len(embed(world.run, few, tmp_path / "few", demands=Demands(0.4)).embedding.samples) == 24
 
 
 def test_nothing_in_common_is_refused_whatever_the_threshold(world: World, tmp_path: Path) -> None:
     elsewhere = replace(world.new.variants, pos=world.new.variants.pos + 1)
     other = write_vcf(tmp_path / "other.vcf", GenotypeMatrix(world.new.packed, world.new.samples, elsewhere))
     with pytest.raises(MismatchError, match=r"only 0\.0 %"):
-        embed(world.run, other, tmp_path / "x", min_overlap=0.0)
+        embed(world.run, other, tmp_path / "x", demands=Demands(0.0))
 
 
 @pytest.mark.parametrize(("share", "warns"), [(0.7, True), (0.9, False)])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers import real_data, simulate_structure, write_vcf
 
+from genovi.applying import embed_run
 from genovi.embedding import Embedding
 from genovi.encoding import Components
 from genovi.genotypes.matching import align, match_variants
@@ -20,7 +21,7 @@ from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_genotypes
 from genovi.genotypes.writing import write_plink1
 from genovi.model.config import ModelConfig
-from genovi.pipeline import RunConfig, embed_run, train_run
+from genovi.pipeline import RunConfig, train_run
 from genovi.placing import place
 from genovi.provenance import Provenance
 from genovi.structure.projection import project

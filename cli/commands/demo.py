@@ -76,7 +76,7 @@ def _train(ctx: typer.Context, vcf: Path, panel: Path, run: Path, training: Trai
 
 
 def _embed(ctx: typer.Context, run: Path, vcf: Path, prefix: Path, training: TrainingConfig, quiet: bool) -> None:
-    from genovi.pipeline import embed_run
+    from genovi.applying import embed_run
 
     provenance = start_provenance(ctx, [vcf])
     log = RunLog("demo", ctx.params, provenance)
@@ -85,7 +85,6 @@ def _embed(ctx: typer.Context, run: Path, vcf: Path, prefix: Path, training: Tra
             run,
             [vcf],
             prefix,
-            min_overlap=0.5,
             eigenvec=False,
             device=training.device,
             threads=training.threads,

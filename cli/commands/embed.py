@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from genovi.errors import ConfigError
 from genovi.files import check_writable
 from genovi.training.config import TrainingConfig
 from genovi_cli import options as opt
@@ -28,11 +27,14 @@ def embed(
             help="Writes PREFIX.embedding.tsv, PREFIX.match.tsv, PREFIX.log.",
         ),
     ],
-    min_overlap: Annotated[
-        float, typer.Option("--min-overlap", help="Smallest share of the model's variants that must be there.")
-    ] = 0.5,
+    min_overlap: opt.MinOverlap = 0.5,
+    match_by: opt.MatchBy = "position",
+    build: opt.InputBuild = "auto",
     eigenvec: Annotated[
         bool, typer.Option("--eigenvec", help="Write PREFIX.eigenvec in plink2's format, too.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Match and check, say what would be done, and write nothing.")
     ] = False,
     device: opt.Device = TrainingConfig.device,
     threads: opt.Threads = TrainingConfig.threads,
@@ -41,17 +43,23 @@ def embed(
 ) -> None:
     """Place new samples on the axes of a trained model.
 
-    Variants are matched by chromosome, position and alleles; what the input lacks is treated as missing, never as
-    homozygous for the reference.
+    Variants are matched by chromosome, position and alleles; swapped alleles and the other strand are recoded. What
+    the input lacks is treated as missing, never as homozygous for the reference.
     """
-    if not 0 <= min_overlap <= 1:
-        raise ConfigError(f"--min-overlap {min_overlap:g}", why="it is a share", fix="type a number from 0 to 1")
     TrainingConfig(device=device, threads=threads)  # checks both
     suffixes = [".embedding.tsv", ".match.tsv", ".log", *([".eigenvec"] if eigenvec else [])]
     for suffix in suffixes:
         check_writable(out.parent / f"{out.name}{suffix}", force)
-    from genovi.pipeline import embed_run
+    from genovi.applying import embed_run, plan_embed
+    from genovi.genotypes.suitability import Demands
 
+    demands = Demands(min_overlap, match_by, build)
+    if dry_run:
+        with reporting(Display(quiet), quiet=quiet):
+            plan = plan_embed(run, inputs, demands)
+        for line in plan:
+            typer.echo(line)
+        return
     display = Display(quiet)
     provenance = start_provenance(ctx, inputs)
     log = RunLog("embed", ctx.params, provenance)
@@ -60,7 +68,7 @@ def embed(
             run,
             inputs,
             out,
-            min_overlap=min_overlap,
+            demands=demands,
             eigenvec=eigenvec,
             device=device,
             threads=threads,

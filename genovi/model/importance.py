@@ -25,7 +25,9 @@ _WIDENING = 1.5  # of the covariance: a proposal should be wider than what it pr
 _EVENNESS = 0.25  # even points are worth more than random ones of the same effective size
 _LEAST = 2.0  # effective draws under which there is no spread to speak of
 _TRUST = 8.0  # effective draws that the spread of q counts for in the covariance
+POOR = 20.0  # effective draws under which another round is worth its time
 _LADDER = (1.0, 2.0, 4.0, 8.0)  # standard deviations of ``widen``, in those of the guess
+LADDER_RUNGS = len(_LADDER)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,16 @@ class ImportanceSample:
     def effective_size(self) -> Tensor:
         """Effective sample size 1 / sum of squared weights, in [1, K], shape (n,)."""
         return 1 / self.weights.square().sum(dim=0)
+
+    def take(self, rows: Tensor) -> ImportanceSample:
+        """Those of the samples at ``rows``, a mask of shape (n,)."""
+        return ImportanceSample(self.z[:, rows], self.log_weight[:, rows])
+
+    def put(self, rows: Tensor, other: ImportanceSample) -> ImportanceSample:
+        """With the samples at ``rows`` replaced by those of ``other``, as many draws each."""
+        z, log_weight = self.z.clone(), self.log_weight.clone()
+        z[:, rows], log_weight[:, rows] = other.z, other.log_weight
+        return ImportanceSample(z, log_weight)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Weighted mean, shape (n, d), and covariance, shape (n, d, d)."""
@@ -102,6 +114,7 @@ def widen(
     log_joint: Callable[[Tensor], Tensor],
     prior: tuple[Tensor, Callable[[Tensor], Tensor]],
     seed: int,
+    each: int,
 ) -> ImportanceSample:
     """Draws from ever wider Gaussians about a guess, and from the prior, weighted as those of their mixture.
 
@@ -112,9 +125,9 @@ def widen(
         log_joint: As in ``refine``.
         prior: Draws from p(z), shape (K_p, d), used for all samples, and log p.
         seed: Of the points.
+        each: Draws from each of the Gaussians.
     """
-    draws, n, d = guess.z.shape
-    each = draws // len(_LADDER)
+    _, n, d = guess.z.shape
     fitted = _Gaussian.fit(guess, _TRUST, 1.0)
     points = _normal_points(each * len(_LADDER), d, seed + 1).to(guess.z)  # not those of the rounds that follow
     scales = points.new_tensor(_LADDER).repeat_interleave(each)

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
-from genovi.model.importance import ImportanceSample, refine, widen
+from genovi.model.importance import LADDER_RUNGS, POOR, ImportanceSample, refine, widen
 from genovi.model.likelihood import GaussianLikelihood
 from genovi.model.posterior import build_posterior
 from genovi.model.prior import build_prior
 
 _ROWS_AT_ONCE = 16384
+_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -128,20 +129,44 @@ class LatentModel(nn.Module):
         for start in range(0, len(x), size):
             rows = x[start : start + size]
             if excess is None:
-                first = self.importance_sample(rows, draws, seed)
-                parts.append(refine(first, partial(self.log_joint, rows), seed))
+                parts.append(self._complete(rows, draws, seed))
             else:
                 parts.append(self._incomplete(rows, draws, seed, excess[start : start + size]))
         z, log_weight = [part.z for part in parts], [part.log_weight for part in parts]
         return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))
 
+    def _complete(self, x: Tensor, draws: int, seed: int) -> ImportanceSample:
+        """Paths from q and a round around them; where q misses the posterior, as for samples unlike any, a search."""
+        found = refine(self.importance_sample(x, draws, seed), partial(self.log_joint, x), seed)
+        poor = found.effective_size < POOR
+        if not poor.any():
+            return found
+        each = draws // (LADDER_RUNGS + 1)
+        return found.put(poor, self._search(x[poor], found.take(poor), seed, each, draws - LADDER_RUNGS * each))
+
     def _incomplete(self, x: Tensor, draws: int, seed: int, excess: Tensor) -> ImportanceSample:
         """As ``posterior_sample``: the posterior of the likeliest complete data is where to look, but too narrow."""
         guess = self.posterior_sample(self.likelihood.expected(x, excess), draws, seed)
-        log_joint = partial(self.log_joint, x, whitener=self.likelihood.whitener(excess))
+        each = draws // LADDER_RUNGS
+        return self._search(x, guess, seed, each, draws // 4, self.likelihood.whitener(excess))
+
+    def _search(
+        self, x: Tensor, guess: ImportanceSample, seed: int, each: int, from_prior: int, whitener: Tensor | None = None
+    ) -> ImportanceSample:
+        """Draws about a guess that may be far off: ever wider Gaussians and the prior, then rounds of a fitted one.
+
+        Two rounds for all rows, and up to ``_ROUNDS`` for those whose weights still lie on few draws.
+        """
         generator = torch.Generator(device=x.device).manual_seed(seed)
-        prior = (self.prior.sample(draws // 4, Noise(generator)), self.prior.log_density)
-        return refine(refine(widen(guess, log_joint, prior, seed), log_joint, seed, 0.0), log_joint, seed, 0.0)
+        prior = (self.prior.sample(from_prior, Noise(generator)), self.prior.log_density)
+        found = widen(guess, partial(self.log_joint, x, whitener=whitener), prior, seed, each)
+        for done in range(_ROUNDS):
+            poor = torch.ones_like(found.effective_size, dtype=torch.bool) if done < 2 else found.effective_size < POOR
+            if not poor.any():
+                break
+            log_joint = partial(self.log_joint, x[poor], whitener=None if whitener is None else whitener[poor])
+            found = found.put(poor, refine(found.take(poor), log_joint, seed, 0.0))
+        return found
 
     def log_joint(self, x: Tensor, z: Tensor, whitener: Tensor | None = None) -> Tensor:
         """log p(x | z) + log p(z), shape (..., batch); ``whitener`` is that of incomplete samples."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,38 @@ def test_embed_refuses_too_little_overlap(shell: Any, trained: Path, tmp_path: P
     assert shell("embed", trained / "run", "few.vcf", "--out", "x", "--min-overlap", "0.1").exit_code == 0
 
 
+def test_embed_dry_run_matches_and_writes_nothing(shell: Any, trained: Path, tmp_path: Path) -> None:
+    result = shell("embed", trained / "run", trained / "new.vcf", "--out", "new", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "would embed 15 samples with 100.0 % of the model's" in result.stdout
+    assert "missing in a sample: 0." in result.stdout
+    assert not list(tmp_path.iterdir())
+    matrix, _ = cohort()
+    write_vcf(tmp_path / "few.vcf", matrix.take_variants(np.arange(100)))
+    shell.refuses(4, "--min-overlap", "embed", trained / "run", "few.vcf", "--out", "x", "--dry-run", "--quiet")
+
+
+def on_another_build(path: Path, matrix: GenotypeMatrix) -> Path:
+    """``matrix`` some base pairs further on, in a VCF whose header says GRCh38."""
+    moved = replace(matrix, variants=replace(matrix.variants, pos=matrix.variants.pos + 17))
+    text = write_vcf(path, moved).read_text()
+    path.write_text(text.replace("##fileformat=VCFv4.2", "##fileformat=VCFv4.2\n##reference=GRCh38", 1))
+    return path
+
+
+def test_embed_on_another_build_is_refused_and_goes_by_identifier(shell: Any, trained: Path, tmp_path: Path) -> None:
+    matrix, _ = cohort()
+    new = matrix.take_samples(np.arange(90) % 6 == 0)
+    words = ("train", trained / "old.vcf.gz", "--build", "GRCh37", "--out", "run", "--seed", "3", *FAST)
+    assert shell(*words).exit_code == 0
+    on_another_build(tmp_path / "new.vcf", new)
+    shell.refuses(4, "the model on GRCh37", "embed", "run", "new.vcf", "--out", "new", "--quiet")
+    assert shell("embed", "run", "new.vcf", "--out", "new", "--match-by", "id").exit_code == 0
+    assert shell("embed", "run", trained / "new.vcf", "--out", "same").exit_code == 0
+    assert (tmp_path / "new.embedding.tsv").read_bytes() == (tmp_path / "same.embedding.tsv").read_bytes()
+    shell.refuses(4, "as told", "embed", "run", trained / "new.vcf", "--out", "x", "--build", "GRCh38", "--quiet")
+
+
 @pytest.mark.parametrize("name", ["new.embedding.tsv", "new.match.tsv", "new.log"])
 def test_embed_keeps_existing_outputs_unless_forced(shell: Any, trained: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
@@ -300,6 +333,9 @@ def test_train_refuses_one_sample(shell: Any, tmp_path: Path) -> None:
         (["absent", "NEW"], 3, "absent"),
         (["RUN", "absent.vcf"], 3, "no such file"),
         (["RUN", "NEW", "--min-overlap", "2"], 2, "--min-overlap 2"),
+        (["RUN", "NEW", "--match-by", "name"], 2, "position or id"),
+        (["RUN", "NEW", "--build", "hg19"], 2, "GRCh37, GRCh38 or none"),
+        (["RUN", "absent.vcf", "--dry-run"], 3, "no such file"),
         (["RUN", "NEW", "--device", "tpu"], 2, "--device"),
         (["RUN", "NEW", "--threads", "0"], 2, "--threads"),
         (["RUN"], 2, "INPUT"),

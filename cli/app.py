@@ -173,6 +173,8 @@ def _plots(ctx: typer.Context) -> None:
 app.command("train", cls=train.TrainCommand)(train.train)
 app.command("embed", cls=Command)(embed.embed)
 plots.command("ancestry", cls=Command)(plot.ancestry)
+plots.command("compare", cls=Command)(plot.compare)
+plots.command("palette", cls=Command)(plot.palette)
 plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")
 app.command("evaluate", cls=Command)(evaluate.evaluate)

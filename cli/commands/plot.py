@@ -32,6 +32,35 @@ AlignTo = Annotated[
 ]
 
 
+Query = Annotated[
+    Path | None,
+    typer.Option(
+        "--query", metavar="EMBEDDING", show_default=False, help="New samples to draw over the others, in grey."
+    ),
+]
+Highlight = Annotated[
+    str | None,
+    typer.Option("--highlight", metavar="FILE|ID,ID", show_default=False, help="Samples to ring and name."),
+]
+Facet = Annotated[
+    str | None,
+    typer.Option("--facet", metavar="COLUMN", show_default=False, help="A panel for each value of a label column."),
+]
+Spread = Annotated[bool, typer.Option("--spread", help="The same as --uncertainty ellipse.")]
+Axes = Annotated[
+    str | None,
+    typer.Option(
+        "--axes", metavar="I,J", show_default=False, help="Axes to draw. [default: all pairs of 3; 1 with others]"
+    ),
+]
+SameAxes = Annotated[
+    bool, typer.Option("--same-axes", help="Give all panels the same limits, as suits embeddings of one model.")
+]
+Limits = Annotated[
+    str | None, typer.Option("--limits", metavar="X0,X1,Y0,Y1", show_default=False, help="Limits of both axes.")
+]
+
+
 def ancestry(
     ctx: typer.Context,
     embeddings: Embeddings,
@@ -40,39 +69,15 @@ def ancestry(
     color: opt.Color = None,
     color_as: opt.ColorAs = "auto",
     group: opt.Group = None,
-    query: Annotated[
-        Path | None,
-        typer.Option(
-            "--query", metavar="EMBEDDING", show_default=False, help="New samples to draw over the others, in grey."
-        ),
-    ] = None,
-    highlight: Annotated[
-        str | None,
-        typer.Option("--highlight", metavar="FILE|ID,ID", show_default=False, help="Samples to ring and name."),
-    ] = None,
-    facet: Annotated[
-        str | None,
-        typer.Option("--facet", metavar="COLUMN", show_default=False, help="A panel for each value of a label column."),
-    ] = None,
+    query: Query = None,
+    highlight: Highlight = None,
+    facet: Facet = None,
     uncertainty: opt.Uncertainty = None,
-    spread: Annotated[bool, typer.Option("--spread", help="The same as --uncertainty ellipse.")] = False,
+    spread: Spread = False,
     align_to: AlignTo = None,
-    axes: Annotated[
-        str | None,
-        typer.Option(
-            "--axes",
-            metavar="I,J",
-            show_default=False,
-            help="Axes to draw. [default: all pairs of 3; 1 with others]",
-        ),
-    ] = None,
-    same_axes: Annotated[
-        bool, typer.Option("--same-axes", help="Give all panels the same limits, as suits embeddings of one model.")
-    ] = False,
-    limits: Annotated[
-        str | None,
-        typer.Option("--limits", metavar="X0,X1,Y0,Y1", show_default=False, help="Limits of both axes."),
-    ] = None,
+    axes: Axes = None,
+    same_axes: SameAxes = False,
+    limits: Limits = None,
     palette: opt.PaletteFile = None,
     style: opt.Style = None,
     size: opt.Size = "page",

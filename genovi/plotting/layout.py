@@ -61,7 +61,7 @@ def draw_figure(panels: Sequence[Panel], look: Look, key: Key, sheet: Sheet, cor
         figure = _beside(panels[0], look, key, sheet)
         if figure is not None:
             return figure
-    return _rows(panels, look, key, sheet)
+    return _rows(panels, look, key, sheet, 2 if corner else _ACROSS.get(len(panels), 0))
 
 
 def _beside(panel: Panel, look: Look, key: Key, sheet: Sheet) -> Figure | None:
@@ -111,9 +111,9 @@ def _corner(panels: Sequence[Panel], look: Look, key: Key, sheet: Sheet) -> Figu
     return figure
 
 
-def _rows(panels: Sequence[Panel], look: Look, key: Key, sheet: Sheet) -> Figure:
-    """Panels in rows with the key below."""
-    across = _ACROSS.get(len(panels), int(np.ceil(np.sqrt(len(panels)))))
+def _rows(panels: Sequence[Panel], look: Look, key: Key, sheet: Sheet, across: int) -> Figure:
+    """Panels in rows of ``across`` (0: as many as make a square) with the key below."""
+    across = across or int(np.ceil(np.sqrt(len(panels))))
     left = max(_left(panel) for panel in panels)
     while across > 1 and (sheet.width - across * (left + _EDGE)) / across < _LEAST:
         across -= 1

@@ -12,7 +12,7 @@ from genovi.plotting.coloring import Scale
 from genovi.plotting.figures import RASTER_ABOVE, scaled, text_width
 from genovi.plotting.legend import shorten
 from genovi.plotting.palette import BACKDROP, GREY, Palette, Style
-from genovi.plotting.placement import anchor_of, place_labels
+from genovi.plotting.placement import anchor_of, leader_end, place_near
 from genovi.plotting.uncertainty import draw_density, draw_ellipses, draw_samples
 
 if TYPE_CHECKING:
@@ -108,10 +108,12 @@ def draw_panel(ax: Axes, panel: Panel, look: Look, width: float, height: float) 
     _set_limits(ax, panel, width, height)
     ax.set_xlabel(panel.axes[0], labelpad=2)
     ax.set_ylabel(panel.axes[1], labelpad=2)
-    area = marker_area(max(len(panel.points), len(panel.backdrop) if panel.backdrop is not None else 0), width)
+    area = marker_area(len(panel.points), width)
     if panel.backdrop is not None:
-        raster = len(panel.backdrop) > RASTER_ABOVE
-        scatter(ax, panel.backdrop, Style(BACKDROP, BACKDROP, BACKDROP, "o", 0.6), area, raster, zorder=0.5)
+        total, raster = len(panel.points) + len(panel.backdrop), len(panel.backdrop) > RASTER_ABOVE
+        behind = marker_area(total, width)
+        area = float(np.sqrt(area * behind))  # few samples over many stand out, but do not look like others
+        scatter(ax, panel.backdrop, Style(BACKDROP, BACKDROP, BACKDROP, "o", 0.6), behind, raster, zorder=0.5)
     members = {p: panel.points[panel.populations == p] for p in look.palette.styles}
     shown = True
     if look.uncertainty is not None and panel.covariance is not None:
@@ -213,7 +215,7 @@ def _direct_labels(
 ) -> None:
     """The name of each population in the thick of its samples, moved aside where names would overlap.
 
-    Marked samples are named, too, if they are not many.
+    A name that finds no room nearby is left to the legend. Marked samples are named, too, if they are not many.
     """
     names = [(name, anchor_of(points), "") for name, points in members.items() if len(points)]
     names += [(name, anchor_of(points), _REFERENCE_TEXT) for name, points in panel.backdrop_names.items()]
@@ -229,14 +231,15 @@ def _direct_labels(
     points = (np.concatenate(visible) - low) / span * box
     texts = [shorten(name) for name, _, _ in names]
     sizes = np.array([(text_width(text, size, bold=True), size) for text in texts])
-    places = place_labels(anchors, sizes, (1.0, 1.0, box[0] - 1.0, box[1] - 1.0), points)
-    for text, (name, _, color), place, anchor, extent in zip(texts, names, places, anchors, sizes, strict=True):
+    kept, places = place_near(anchors, sizes, (1.0, 1.0, box[0] - 1.0, box[1] - 1.0), points)
+    for k, place in zip(kept, places, strict=True):
+        name, _, color = names[k]
         shade = color or (look.palette.styles[name].text if look.scale is None else "#333333")
-        edge = np.clip(anchor, place - extent / 2, place + extent / 2)  # where a line from the anchor meets the text
-        if np.linalg.norm(anchor - edge) > 4.0:
-            ends = np.array([anchor, edge]) / box * span + low
+        edge = leader_end(anchors[k], place, sizes[k])
+        if np.linalg.norm(anchors[k] - edge) > 4.0:
+            ends = np.array([anchors[k], edge]) / box * span + low
             ax.plot(ends[:, 0], ends[:, 1], color=shade, linewidth=0.45, zorder=3)
-        _write(ax, place / box * span + low, text, size, shade)
+        _write(ax, place / box * span + low, texts[k], size, shade)
 
 
 def _write(ax: Axes, place: np.ndarray, text: str, size: float, color: str) -> None:

@@ -17,6 +17,7 @@ FARTHEST = 42.0  # points between an anchor and its label
 _CELL = 2.0  # side of the cells in which points are counted
 _MARKER = 1.5 * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])  # a point's marker covers more than one cell
 _HIDDEN = 1.2  # cost of hiding a cell that has points, as a distance
+_ON_ANCHOR = 8.0  # cost of hiding the anchor, as a distance
 _OVERLAP = 40.0  # cost of a square point shared with another label, as a distance
 
 
@@ -47,6 +48,9 @@ def place_labels(
     costs = [
         np.linalg.norm(places[i] - anchors[i], axis=1) + _HIDDEN * counts.inside(places[i], half[i]) for i in range(n)
     ]
+    if points is not None:  # where all samples are on one spot, the name must not hide it
+        for i in range(n):
+            costs[i] += _ON_ANCHOR * np.all(np.abs(places[i] - anchors[i]) < half[i], axis=1)
     chosen = np.array([places[i][int(np.argmin(costs[i]))] for i in range(n)]).reshape(n, 2)
     crowded = np.argsort([-np.exp(-np.linalg.norm(anchors - a, axis=1) / 20.0).sum() for a in anchors], kind="stable")
     for _ in range(_ROUNDS):

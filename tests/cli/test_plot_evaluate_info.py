@@ -187,6 +187,22 @@ def test_plot_compare(shell: Any, embedding: Path, panel: Path, tmp_path: Path) 
     shell.refuses(4, "onto 2", "plot", "compare", embedding, "line.tsv", "--align", "--out", "g.svg")
 
 
+def test_plot_map(shell: Any, embedding: Path, panel: Path, tmp_path: Path) -> None:
+    table = "pop\tlat\tlon\n" + "".join(f"{p}\t{k}\t{k * k}\n" for k, p in enumerate(["GBR", "FIN", "YRI", "LWK"]))
+    (tmp_path / "places.tsv").write_text(table)
+    words = ["plot", "map", embedding, "--coordinates", "places.tsv", "--labels", panel]
+    result = shell(*words, "--permutations", "99", "--out", "map.svg")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("map.svg: 120 samples of 4 sites\nProcrustes correlation with the map 0.")
+    assert "(99 permutations of sites)" in result.stdout
+    assert "p =" not in shell(*words, "--permutations", "0", "--out", "2.svg").stdout
+    shell.refuses(2, "from 0 to 1,000,000", *words, "--permutations", "-1", "--out", "3.svg")
+    shell.refuses(2, ".svg", *words, "--out", "3.gif")
+    shell.refuses(2, "no column of latitude", "plot", "map", embedding, "--coordinates", panel, "--out", "3.svg")
+    shell.refuses(4, "no sample has coordinates", *words[:5], "--out", "3.svg")
+    shell.refuses(3, "no such file", "plot", "map", embedding, "--coordinates", "absent", "--out", "3.svg")
+
+
 def test_plot_palette_refuses(shell: Any, panel: Path, tmp_path: Path) -> None:
     shell.refuses(2, "--force", "plot", "palette", "--labels", panel, "--out", panel)
     shell.refuses(3, "no such file", "plot", "palette", "--labels", "absent", "--out", "p.tsv")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from genovi.errors import DataError, MismatchError
+from genovi.errors import ConfigError, DataError, MismatchError
 from genovi.files import atomic_folder, atomic_path, check_writable
 from genovi.genotypes.filtering import apply_qc
 from genovi.genotypes.matching import VariantMatch, align, match_variants
@@ -35,6 +35,7 @@ from genovi.structure.projection import project, sample_blocks
 from genovi.structure.standardise import Standardiser
 from genovi.summaries import EmbedSummary, TrainSummary, measure_bounds
 from genovi.trained import TrainedModel
+from genovi.training.checkpointing import SUFFIX, Checkpoints
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
 from genovi.training.loop import DivergedError, Fit, fit
@@ -83,6 +84,32 @@ def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: i
     return min(max(MIN_AXES, wanted), available)
 
 
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """How a run outlives being stopped.
+
+    Attributes:
+        every: Minutes between checkpoints; 0 writes one after every epoch.
+        resume: Whether to go on from a checkpoint that is there.
+        folder: Where checkpoints lie; None takes ``RUN.checkpoint``, beside the folder of the run.
+
+    Raises:
+        ConfigError: a negative time.
+    """
+
+    every: float = 5.0
+    resume: bool = True
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.every >= 0:
+            raise ConfigError("--checkpoint-every must not be negative", where=self.every)
+
+    def folder_of(self, out: Path) -> Path:
+        """Where checkpoints of the run ``out`` lie."""
+        return self.folder if self.folder is not None else out.with_name(out.name + SUFFIX)
+
+
 def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
     """What ``train_run`` would do, without training."""
     found = describe(inputs)
@@ -107,6 +134,7 @@ def train_run(
     monitor: Monitor,
     log_lines: Callable[[], str],
     force: bool,
+    checkpointing: CheckpointConfig | None = None,
 ) -> TrainSummary:
     """Train on genotypes and write the folder ``out``.
 
@@ -119,23 +147,39 @@ def train_run(
         monitor: Is told of every epoch.
         log_lines: Text for ``genovi.log``.
         force: Overwrite ``out``.
+        checkpointing: Keep the state of training on disk until ``out`` is written; None keeps none.
 
     Raises:
         GenoviError: its children, for bad input, data that do not fit, or lack of resources.
+        InterruptedRunError: the monitor asked to stop.
         DivergedError: the loss became infinite; the last good weights are written to ``out`` + ".diverged".
     """
     check_writable(out, force)
     choose_device(config.training.device)
     cohort = _prepare(inputs, config, labels)
+    checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing)
     try:
-        trained = fit(cohort.x, config.model, config.training, Seeds(config.seed), monitor, cohort.noise_floor)
+        trained = fit(
+            cohort.x, config.model, config.training, Seeds(config.seed), monitor, cohort.noise_floor, checkpoints
+        )
     except DivergedError as error:
         if error.fit.history:
             aside = out.with_name(out.name + ".diverged")
             _write_run(aside, error.fit, cohort, config, provenance, log_lines)
             logger.warning("wrote the last good weights to %s", aside)
         raise
-    return _write_run(out, trained, cohort, config, provenance, log_lines)
+    outcome = _write_run(out, trained, cohort, config, provenance, log_lines)
+    if checkpoints is not None:
+        checkpoints.remove()
+    return outcome
+
+
+def _checkpoints(out: Path, config: RunConfig, checkpointing: CheckpointConfig) -> Checkpoints:
+    """Two runs may share checkpoints if all that decides the result is the same, the number of threads apart."""
+    training = asdict(config.training) | {"device": choose_device(config.training.device).type}
+    del training["threads"]
+    identity = {"seed": config.seed, "pcs": config.pcs, **config.qc.thresholds(), **asdict(config.model), **training}
+    return Checkpoints(checkpointing.folder_of(out), identity, 60 * checkpointing.every, checkpointing.resume)
 
 
 @dataclass(frozen=True)

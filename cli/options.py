@@ -56,6 +56,46 @@ Group = Annotated[
         help="Label column of what populations belong to. [default: super_pop or the like]",
     ),
 ]
+ColorAs = Annotated[
+    str,
+    typer.Option(
+        "--color-as",
+        metavar="auto|categories|numbers",
+        help="Take --color for populations or for numbers on a colour bar.",
+    ),
+]
+PaletteFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--palette",
+        metavar="FILE",
+        show_default=False,
+        help="Colours and markers of populations, as genovi plot palette writes them.",
+    ),
+]
+Style = Annotated[
+    str | None,
+    typer.Option(
+        "--style", metavar="FILE|NAME", show_default=False, help="matplotlib style applied over genovi's settings."
+    ),
+]
+Size = Annotated[
+    str,
+    typer.Option(
+        "--size", metavar="column|page|WxH", help="85 mm or 180 mm wide, or width x height in mm, such as 120x90."
+    ),
+]
+NoLegend = Annotated[bool, typer.Option("--no-legend", help="Leave the legend out.")]
+NoNames = Annotated[bool, typer.Option("--no-names", help="Do not write names of populations beside their points.")]
+Uncertainty = Annotated[
+    str | None,
+    typer.Option(
+        "--uncertainty",
+        metavar="ellipse|density|samples",
+        show_default=False,
+        help="Draw the posterior of every sample: one standard deviation, regions of populations, or draws.",
+    ),
+]
 Figure = Annotated[
     Path, typer.Option("--out", metavar="FIG.png|pdf|svg", show_default=False, help="The figure to write.")
 ]

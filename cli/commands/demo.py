@@ -51,6 +51,7 @@ def demo(
     from genovi.evaluation import evaluate
     from genovi.labels import read_labels
     from genovi.plotting.ancestry import plot_ancestry
+    from genovi.plotting.composing import AncestryOptions
 
     labels = read_labels(panel)
     trained = replace(read_embedding(run / "embedding.tsv"), method="training samples")
@@ -58,7 +59,8 @@ def demo(
     with reporting(Display(quiet), quiet=True):  # each embedding has its share of the panel only
         files = f"{run}/embedding.tsv {prefix}.embedding.tsv"
         _say(quiet, f"$ genovi plot ancestry {files} --labels {panel.name} --same-axes --out {picture}")
-        plot_ancestry([trained, new], picture, labels=labels, same_axes=True, force=True, command=typed(ctx))
+        options = AncestryOptions(same_axes=True)
+        plot_ancestry([trained, new], picture, labels=labels, options=options, force=True, command=typed(ctx))
         _say(quiet, f"$ genovi evaluate {run}/embedding.tsv --labels {panel.name} --json {scores_file}")
         scores = evaluate(trained, labels)
     write_scores(scores, scores_file, Provenance.start(seed=_SEED, command=typed(ctx)))

@@ -9,31 +9,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from genovi.plotting.figures import text_width
-from genovi.plotting.palette import NO_LABEL, Palette, Style
+from genovi.plotting.figures import scaled, text_width
+from genovi.plotting.palette import BACKDROP, GREY, Palette, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FONT = 6.5
-LINE = 9.0
+_FONT = 6.5
+_LINE = 9.0
 _SPACE = 5.0  # between groups
 _SYMBOL = 10.0  # width kept for the marker
 _COLUMN_GAP = 12.0
 _LONGEST = 36  # characters
 
 
+def font() -> float:
+    """Font size of legends, points."""
+    return scaled(_FONT)
+
+
+def line() -> float:
+    """Height of a line of a legend, points."""
+    return scaled(_LINE)
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One line of the legend: a heading (no style), a population, or (blank text) a space between groups."""
+    """One line of the legend: a population, a heading or plain note (no style), or a space between groups (no text)."""
 
     text: str
     style: Style | None = None
     color: str = "black"
+    plain: bool = False
 
     @property
     def height(self) -> float:
-        return LINE if self.text else _SPACE
+        return line() if self.text else _SPACE
 
 
 @dataclass(frozen=True)
@@ -64,13 +75,17 @@ def shorten(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def legend_blocks(palette: Palette, counts: Mapping[str, int], unlabelled: int) -> list[list[Entry]]:
+def legend_blocks(
+    palette: Palette, counts: Mapping[str, int], unlabelled: int, reference: int = 0, note: str = ""
+) -> list[list[Entry]]:
     """Entries of each group.
 
     Args:
         palette: Styles; populations without a sample are left out.
         counts: Samples of each population.
         unlabelled: Samples without a population.
+        reference: Samples drawn in light grey behind the others.
+        note: A last line, such as what ellipses show.
     """
     blocks = []
     for group, populations in palette.groups.items():
@@ -83,8 +98,11 @@ def legend_blocks(palette: Palette, counts: Mapping[str, int], unlabelled: int) 
             lines.insert(0, Entry(f"{shorten(group or 'no group')} ({total:,})", None, palette.heads[group]))
         blocks.append(lines)
     if unlabelled:
-        grey = Style(NO_LABEL, NO_LABEL, NO_LABEL, "o", 0.5)
-        blocks.append([Entry(f"no label ({unlabelled:,})", grey)])
+        blocks.append([Entry(f"no label ({unlabelled:,})", GREY)])
+    if reference:
+        blocks.append([Entry(f"reference ({reference:,})", Style(BACKDROP, BACKDROP, BACKDROP, "o", 0.6))])
+    if note:
+        blocks.append([Entry(note, plain=True)])
     return blocks
 
 
@@ -98,7 +116,7 @@ def arrange(blocks: list[list[Entry]], max_height: float) -> Legend:
     if len(whole) > 1:
         longest = max(sum(entry.height for entry in block) for block in blocks)
         lowest = max(total / len(whole), longest if longest <= max_height else 0.0)
-        for height in range(int(lowest), int(max_height), int(LINE)):
+        for height in range(int(lowest), int(max_height), max(1, int(line()))):
             evened = _fill(blocks, height)
             if len(evened) <= len(whole):
                 whole = evened
@@ -115,7 +133,7 @@ def _fill(blocks: list[list[Entry]], max_height: float) -> list[list[Entry]]:
         if columns and columns[-1] and used + _SPACE + size <= max_height:
             columns[-1].append(Entry(""))
             used += _SPACE
-        elif not columns or size <= max_height or used + _SPACE + 3 * LINE > max_height:
+        elif not columns or size <= max_height or used + _SPACE + 3 * line() > max_height:
             columns.append([])
             used = 0.0
         else:
@@ -132,8 +150,8 @@ def _fill(blocks: list[list[Entry]], max_height: float) -> list[list[Entry]]:
 
 def _width(entry: Entry) -> float:
     if entry.style is None:
-        return text_width(entry.text, FONT, bold=True)
-    return _SYMBOL + text_width(entry.text, FONT)
+        return text_width(entry.text, font(), bold=not entry.plain)
+    return _SYMBOL + text_width(entry.text, font())
 
 
 def draw_legend(ax: Axes, legend: Legend, left: float, top: float, area: float = 16.0) -> None:
@@ -152,21 +170,26 @@ def draw_legend(ax: Axes, legend: Legend, left: float, top: float, area: float =
         for entry in column:
             middle = y - entry.height / 2
             if entry.style is not None:
-                s = entry.style
-                ax.scatter(
-                    [x + 3.5], [middle], s=area * s.area, c=s.color, marker=s.marker, edgecolors=s.edge, linewidths=0.4
-                )
-                ax.text(x + _SYMBOL, middle, entry.text, size=FONT, va="center_baseline", parse_math=False)
+                _symbol(ax, entry.style, x + 3.5, middle, area)
+                ax.text(x + _SYMBOL, middle, entry.text, size=font(), va="center_baseline", parse_math=False)
             elif entry.text:
-                ax.text(
-                    x,
-                    middle,
-                    entry.text,
-                    size=FONT,
-                    weight="bold",
-                    color=entry.color,
-                    va="center_baseline",
-                    parse_math=False,
+                weight = "normal" if entry.plain else "bold"
+                text = ax.text(
+                    x, middle, entry.text, size=font(), weight=weight, va="center_baseline", parse_math=False
                 )
+                if entry.color != "black":
+                    text.set_color(entry.color)
             y -= entry.height
         x += width + _COLUMN_GAP
+
+
+def _symbol(ax: Axes, style: Style, x: float, y: float, area: float) -> None:
+    ax.scatter(
+        [x],
+        [y],
+        s=area * style.area,
+        c=style.color,
+        marker=style.marker,
+        edgecolors=style.edge,
+        linewidths=style.line * area**0.5,
+    )

@@ -1,39 +1,51 @@
-"""Colours and markers: one hue for each group, one shade and marker for each of its populations.
+"""Colours and markers: a hue for each group; for each of its populations a way to fill it, and a marker.
 
-The hues are given in OKLCH (lightness L in [0, 1], chroma C, hue h in degrees; B. Ottosson, "A perceptual color space
-for image processing", 2020). They were chosen to stay apart, as OKLab distances, for normal vision, protanopia and
-deuteranopia (Machado et al. 2009, severity 1): at least 0.17 between any two of the first five, 0.14 between the first
-eight and 0.10 between all twelve. In alphabetical order the five groups of the 1000 Genomes Project get their
-customary colours: AFR yellow, AMR red, EAS green, EUR blue, SAS purple.
+Populations of one group differ in two things at once, so that they are told apart at print size while the hue stays
+that of the group: the marker's shape, and how it is filled (solid, pale with an outline, light with a dark outline,
+open). Shades alone, light or dark, would either be too close to one another or leave the family.
+
+The hues are given in OKLCH. They were searched for such that both the fills and the outlines of different groups stay
+apart, as OKLab distances, for normal vision, protanopia, deuteranopia and tritanopia (Machado et al. 2009, severity 1);
+tests/plotting/test_palette.py holds how far. In alphabetical order the five groups of the 1000 Genomes Project get
+their customary colours: AFR yellow, AMR red, EAS green, EUR blue, SAS purple.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-# (L, C, h)
-_HUES = (
-    (0.79, 0.158, 85.0),
-    (0.44, 0.150, 35.0),
-    (0.609, 0.100, 171.3),
-    (0.476, 0.200, 267.4),
-    (0.72, 0.190, 312.0),
-    (0.479, 0.072, 219.7),
-    (0.324, 0.150, 335.0),
-    (0.82, 0.087, 335.7),
-    (0.549, 0.119, 80.0),
-    (0.22, 0.0, 276.3),
-    (0.85, 0.080, 117.8),
-    (0.684, 0.157, 60.0),
+from genovi.plotting.colors import Lch, mixed_with_white, to_hex, to_lch
+from genovi.plotting.known import gnomad_colors, known_slots
+
+HUES: tuple[Lch, ...] = (
+    (0.700, 0.137, 78.0),
+    (0.420, 0.123, 29.1),
+    (0.580, 0.106, 178.0),
+    (0.430, 0.231, 273.0),
+    (0.780, 0.131, 300.0),
+    (0.250, 0.050, 229.8),
+    (0.468, 0.085, 317.8),
+    (0.850, 0.145, 176.8),
+    (0.678, 0.167, 277.6),
+    (0.257, 0.074, 44.8),
+    (0.339, 0.081, 242.0),
+    (0.805, 0.150, 135.5),
 )
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">", "h", "*")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">", "h", "*")
+MOST_STYLES = 12 * len(HUES)  # with more of them nobody finds a population in the legend
 _AREA = {"s": 0.80, "D": 0.68, "^": 1.05, "v": 1.05, "<": 1.05, ">": 1.05, "P": 1.15, "X": 1.15, "p": 1.1, "*": 1.5}
-_SHADES = 4  # more levels of lightness in one hue are not told apart; the markers do the rest
-_SPAN = 0.20  # of lightness, between the darkest and the lightest shade of a group
+_PALE = 0.60  # share of white in a pale fill
+_LIGHT = 0.50
+# fills by place in the group: neighbours in the alphabet differ, and so do every fourth and every twelfth
+_FILLS = (0, 1, 2, 3, 1, 0, 3, 2)
+_DARK_OUTLINE = 0.20  # lightness
+_OUTLINE_FROM = 0.62  # lightness from which a colour is too faint on paper to be an outline
+_THIN, _BOLD = 0.06, 0.20  # width of outlines, in square roots of the marker's area
+_TEXT = 0.46  # greatest lightness of text on white
 
 NO_LABEL = "#9b9b9b"
+BACKDROP = "#d2d2d2"
 
 
 @dataclass(frozen=True)
@@ -42,10 +54,11 @@ class Style:
 
     Attributes:
         color: Fill, "#rrggbb".
-        edge: Outline, a darker shade of the fill.
+        edge: Outline, "#rrggbb".
         text: The same hue, dark enough to be read on white.
         marker: A matplotlib marker.
         area: Factor on the marker's area that makes all markers look equally large.
+        line: Width of the outline, in square roots of the marker's area.
     """
 
     color: str
@@ -53,6 +66,19 @@ class Style:
     text: str
     marker: str
     area: float = 1.0
+    line: float = _THIN
+
+    @property
+    def outlined(self) -> bool:
+        """Whether the outline is there to be seen, rather than to set off points from one another."""
+        return self.line != _THIN
+
+    def faded(self, white: float) -> Style:
+        """The same with a share of white in its colours."""
+        return replace(self, color=mixed_with_white(self.color, white), edge=mixed_with_white(self.edge, white))
+
+
+GREY = Style(NO_LABEL, NO_LABEL, "#555555", "o", 0.5)
 
 
 @dataclass(frozen=True)
@@ -67,7 +93,7 @@ class Palette:
 
     groups: dict[str, tuple[str, ...]]
     styles: dict[str, Style]
-    heads: dict[str, str]
+    heads: dict[str, str] = field(default_factory=dict)
 
     @property
     def grouped(self) -> bool:
@@ -75,14 +101,15 @@ class Palette:
         return any(self.groups)
 
 
-def make_palette(groups: Mapping[str, str]) -> Palette:
+def make_palette(groups: Mapping[str, str], given: Mapping[str, Style] | None = None) -> Palette:
     """Give every population a style.
 
     The same mapping always gives the same styles, so figures made with one label file agree.
 
     Args:
         groups: Group of each population; "" where it has none. Without any group every population has a hue of its
-            own for as long as there are hues, then a shade.
+            own for as long as there are hues, then another fill.
+        given: Styles of populations, and of groups under their names, that are settled (from a palette file).
     """
     members: dict[str, list[str]] = {}
     for population in sorted(groups):
@@ -91,68 +118,69 @@ def make_palette(groups: Mapping[str, str]) -> Palette:
     styles: dict[str, Style] = {}
     heads: dict[str, str] = {}
     if names == [""]:
-        populations = members[""]
-        levels = -(-len(populations) // len(_HUES))
-        for i, population in enumerate(populations):
-            styles[population] = _style(i % len(_HUES), i // len(_HUES), levels, i)
+        hues = _base_colors(members[""])
+        for i, population in enumerate(members[""]):
+            rank = i // len(HUES) if len(hues) == len(HUES) else 0
+            styles[population] = styled(hues[i % len(hues)], rank, i)
     else:
+        hues = _base_colors([name for name in names if name])
         for slot, name in enumerate(names):
+            base = hues[slot % len(hues)] if name else to_lch(NO_LABEL)
             for i, population in enumerate(members[name]):
-                styles[population] = _style(slot, i, len(members[name]), i)
-            heads[name] = _readable(slot)
+                styles[population] = styled(base, i, i)
+            heads[name] = readable(base)
+    settled = dict(given or {})
+    heads |= {name: settled[name].text for name in heads if name in settled}
+    styles |= {population: settled[population] for population in styles if population in settled}
     return Palette({name: tuple(members[name]) for name in names}, styles, heads)
+
+
+def _base_colors(names: list[str]) -> list[Lch]:
+    """Base colour of each name: those that readers expect of known ones, else genovi's hues in order, all of them."""
+    gnomad = gnomad_colors(names)
+    if gnomad is not None:
+        return [to_lch(gnomad[name]) for name in names]
+    slots = known_slots(names)
+    return list(HUES) if slots is None else [HUES[slots[name]] for name in names]
 
 
 def hue(slot: int) -> str:
     """Base colour of the group at ``slot`` (from 0), "#rrggbb"; colours repeat after the twelfth."""
-    return _hex(*_HUES[slot % len(_HUES)])
+    return to_hex(HUES[slot % len(HUES)])
 
 
-def _style(slot: int, rank: int, n: int, marker: int) -> Style:
-    lightness, chroma, angle = _HUES[slot % len(_HUES)]
-    levels = min(n, _SHADES)
-    # neighbours in the alphabet are neighbours in the legend: give them shades far apart (0, 2, 1, 3)
-    level = ((0, 2, 1, 3) if levels == _SHADES else range(levels))[rank % levels]
-    offset = (level / (levels - 1) - 0.5) * _SPAN if levels > 1 else 0.0
-    # light hues grow darker and dark hues lighter rather than leave the range that shows on paper
-    centre = lightness + 0.25 * (0.6 - lightness) if levels > 1 else lightness
-    shade = min(max(centre + offset, 0.20), 0.86)
-    symbol = _MARKERS[marker % len(_MARKERS)]
-    return Style(
-        color=_hex(shade, chroma, angle),
-        edge=_hex(max(shade - 0.22, 0.12), chroma, angle),
-        text=_readable(slot),
-        marker=symbol,
-        area=_AREA.get(symbol, 1.0),
-    )
+def styled(base: Lch, rank: int, marker: int) -> Style:
+    """The style of the population at place ``rank`` (from 0) of a group of colour ``base``.
+
+    Args:
+        base: The group's colour.
+        rank: Decides the fill: solid, pale, light with a dark outline, open, and again.
+        marker: Place among the markers; after each round of them they meet other fills.
+    """
+    lightness, chroma, angle = base
+    outline = to_hex((lightness - 0.14 if lightness > _OUTLINE_FROM else lightness, chroma, angle))
+    solid = to_hex(base)
+    color, edge, line = (
+        (solid, to_hex((max(lightness - 0.22, 0.12), chroma, angle)), _THIN),
+        (mixed_with_white(solid, _PALE), outline, _BOLD),
+        (mixed_with_white(solid, _LIGHT), to_hex((_DARK_OUTLINE, chroma, angle)), _BOLD),
+        ("#ffffff", outline, _BOLD),
+    )[_FILLS[rank % 8] ^ (2 * (rank // 24 % 2))]
+    symbol = MARKERS[marker % len(MARKERS)]
+    return Style(color, edge, readable(base), symbol, _AREA.get(symbol, 1.0), line)
 
 
-def _readable(slot: int) -> str:
-    lightness, chroma, angle = _HUES[slot % len(_HUES)]
-    return _hex(min(lightness - 0.08, 0.46), chroma, angle)
+def plain_style(color: str, marker: str, edge: str | None = None) -> Style:
+    """A style from a palette file: fill, marker and, where given, outline."""
+    lightness, chroma, angle = to_lch(color)
+    area = _AREA.get(marker, 1.0)
+    if edge is None:
+        thin = to_hex((max(lightness - 0.22, 0.12), chroma, angle))
+        return Style(color, thin, readable(to_lch(color)), marker, area, _THIN)
+    return Style(color, edge, readable(to_lch(edge)), marker, area, _BOLD)
 
 
-def _hex(lightness: float, chroma: float, angle: float) -> str:
-    """OKLCH to "#rrggbb"; chroma is reduced until the colour can be shown."""
-    while True:
-        rgb = _linear_rgb(lightness, chroma, angle)
-        if chroma < 1e-3 or all(-1e-4 <= value <= 1 + 1e-4 for value in rgb):
-            break
-        chroma *= 0.97
-    return "#" + "".join(f"{round(255 * _gamma(min(max(value, 0.0), 1.0))):02x}" for value in rgb)
-
-
-def _linear_rgb(lightness: float, chroma: float, angle: float) -> tuple[float, float, float]:
-    a, b = chroma * math.cos(math.radians(angle)), chroma * math.sin(math.radians(angle))
-    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
-    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
-    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    return (
-        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
-        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
-        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
-    )
-
-
-def _gamma(value: float) -> float:
-    return 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+def readable(base: Lch) -> str:
+    """A colour of the same hue that is read on white."""
+    lightness, chroma, angle = base
+    return to_hex((min(lightness - 0.08, _TEXT), chroma, angle))

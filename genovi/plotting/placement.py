@@ -13,9 +13,11 @@ import numpy as np
 _RADII = (0.0, 2.0, 5.0, 9.0, 14.0, 20.0, 27.0, 35.0, 44.0, 54.0, 66.0, 80.0, 96.0)
 _ANGLES = np.deg2rad(np.arange(0, 360, 15))
 _ROUNDS = 6
+FARTHEST = 42.0  # points between an anchor and its label
 _CELL = 2.0  # side of the cells in which points are counted
 _MARKER = 1.5 * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])  # a point's marker covers more than one cell
 _HIDDEN = 1.2  # cost of hiding a cell that has points, as a distance
+_ON_ANCHOR = 8.0  # cost of hiding the anchor, as a distance
 _OVERLAP = 40.0  # cost of a square point shared with another label, as a distance
 
 
@@ -46,6 +48,9 @@ def place_labels(
     costs = [
         np.linalg.norm(places[i] - anchors[i], axis=1) + _HIDDEN * counts.inside(places[i], half[i]) for i in range(n)
     ]
+    if points is not None:  # where all samples are on one spot, the name must not hide it
+        for i in range(n):
+            costs[i] += _ON_ANCHOR * np.all(np.abs(places[i] - anchors[i]) < half[i], axis=1)
     chosen = np.array([places[i][int(np.argmin(costs[i]))] for i in range(n)]).reshape(n, 2)
     crowded = np.argsort([-np.exp(-np.linalg.norm(anchors - a, axis=1) / 20.0).sum() for a in anchors], kind="stable")
     for _ in range(_ROUNDS):
@@ -57,6 +62,39 @@ def place_labels(
         if np.array_equal(chosen, before):
             break
     return chosen
+
+
+def place_near(
+    anchors: np.ndarray, sizes: np.ndarray, bounds: tuple[float, float, float, float], points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """``place_labels`` for as many labels as find room near their anchors.
+
+    Where some would have to stand farther off than ``FARTHEST`` or on one another, those that are worst off are left
+    out and the others placed again, until all that are left do.
+
+    Returns:
+        Places of the labels that are left among those given, shape (m,), int64, and their positions, shape (m, 2).
+    """
+    kept = np.arange(len(anchors))
+    while len(kept):
+        places = place_labels(anchors[kept], sizes[kept], bounds, points)
+        cost = np.array([np.linalg.norm(anchors[i] - leader_end(anchors[i], p, sizes[i]))
+                         for i, p in zip(kept, places, strict=True)])  # fmt: skip
+        half = sizes[kept] / 2
+        for k in range(len(kept)):
+            others = np.arange(len(kept)) != k
+            cost[k] += _OVERLAP * _shared(places[k : k + 1], half[k], places[others], half[others])[0]
+        worst = np.flatnonzero(cost > FARTHEST)
+        if not len(worst):
+            return kept, places
+        leave = worst[np.argsort(-cost[worst], kind="stable")][: max(1, len(worst) // 3)]
+        kept = np.delete(kept, leave)
+    return kept, np.empty((0, 2))
+
+
+def leader_end(anchor: np.ndarray, place: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Where a line from ``anchor`` meets the box of ``size`` around ``place``; arrays of shape (2,)."""
+    return np.clip(anchor, place - size / 2, place + size / 2)
 
 
 def _candidates(anchor: np.ndarray, half: np.ndarray, bounds: tuple[float, float, float, float]) -> np.ndarray:

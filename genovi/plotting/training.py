@@ -10,7 +10,7 @@ import pandas as pd
 
 from genovi.errors import DataError
 from genovi.files import check_writable
-from genovi.plotting.figures import PAGE_WIDTH, check_suffix, new_figure, style, write_figure
+from genovi.plotting.figures import Sheet, check_suffix, new_figure, style, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,12 +30,15 @@ _TERMS = {  # column of history.csv: colour, dashes
 }
 
 
-def plot_training(run: Path, out: Path, *, force: bool = False, command: str | None = None) -> Path:
+def plot_training(
+    run: Path, out: Path, *, sheet: Sheet | None = None, force: bool = False, command: str | None = None
+) -> Path:
     """Draw ``history.csv`` of a run folder.
 
     Args:
         run: The folder that training wrote.
         out: The figure; its suffix chooses the format (PNG, PDF, SVG).
+        sheet: Size and style of the paper; None for a page's width.
         force: Overwrite ``out``.
         command: Recorded in the figure's metadata.
 
@@ -50,9 +53,9 @@ def plot_training(run: Path, out: Path, *, force: bool = False, command: str | N
     check_suffix(out)
     history = read_history(Path(run))
     check_writable(Path(out), force)
-    with style():
-        figure = training_figure(history)
-    write_figure(figure, Path(out), command)
+    with style(sheet):
+        figure = training_figure(history, sheet)
+    write_figure(figure, Path(out), command, sheet)
     return Path(out)
 
 
@@ -81,9 +84,10 @@ def read_history(run: Path) -> pd.DataFrame:
     return history
 
 
-def training_figure(history: pd.DataFrame) -> Figure:
+def training_figure(history: pd.DataFrame, sheet: Sheet | None = None) -> Figure:
     """The figure of ``plot_training``, not written."""
-    figure = new_figure(PAGE_WIDTH, _HEIGHT)
+    sheet = sheet or Sheet()
+    figure = new_figure(sheet.width, sheet.height or _HEIGHT)
     left = _panel(figure, 0.085, "bound (nats per sample)")
     right = _panel(figure, 0.585, "term (nats per sample)")
     epoch = history["epoch"].to_numpy()

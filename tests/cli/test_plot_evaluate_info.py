@@ -93,6 +93,123 @@ def test_plot_ancestry_refuses(
     shell.refuses(code, said, "plot", "ancestry", *typed)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--color", "MISSING"], 2, "no column MISSING"),
+        (["--color", "pop"], 2, "needs labels"),
+        (["--color", "age", "--labels", "NUMBERS", "--color-as", "no"], 2, "auto, categories, numbers"),
+        (["--color", "word", "--labels", "NUMBERS", "--color-as", "numbers"], 2, "column word is not numbers"),
+        (["--color", "id", "--labels", "NUMBERS", "--size", "60x60", "--color-as", "categories"], 2, "too small"),
+        (["--uncertainty", "cloud"], 2, "ellipse, density, samples"),
+        (["--uncertainty", "density", "--spread"], 2, "contradict"),
+        (["--size", "10x10"], 2, "40 to 2000 mm"),
+        (["--size", "40x40", "--labels", "PANEL"], 2, "too small"),
+        (["--style", "absent.mplstyle"], 3, "no such style (absent.mplstyle)"),
+        (["--style", "PANEL"], 3, "not a matplotlib style"),
+        (["--style", "IMAGE"], 3, "not a matplotlib style"),
+        (["--palette", "absent.tsv"], 3, "no such file (absent.tsv)"),
+        (["--palette", "PANEL"], 3, "no column population"),
+        (["--highlight", "x7,x8"], 4, "asked for x7, x8"),
+        (["--highlight", ","], 2, "names no sample"),
+        (["--highlight", "EMPTY"], 3, "no samples on the list"),
+        (["--facet", "pop"], 2, "needs labels"),
+        (["--facet", "nope", "--labels", "PANEL"], 2, "no label column 'nope'"),
+        (["--facet", "id", "--color", "word", "--labels", "NUMBERS"], 2, "120 values"),
+        (["--axes", "1"], 2, "two numbers"),
+        (["--axes", "1,1"], 2, "two different axes"),
+        (["--axes", "1,3"], 2, "no axis 3"),
+        (["--limits", "0,1,2"], 2, "four numbers"),
+        (["--limits", "1,0,0,1"], 2, "end above its start"),
+        (["--limits", "nan,0,0,1"], 2, "end above its start"),
+        (["--align-to", "absent.tsv"], 3, "no such file"),
+        (["--align-to", "STRANGERS"], 4, "only 0 samples in common"),
+        (["--query", "absent.tsv"], 3, "no such file"),
+        (["--query", "LINE"], 2, "one axis and of more"),
+    ],
+)
+def test_plot_ancestry_refuses_options(
+    shell: Any, embedding: Path, panel: Path, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    (tmp_path / "numbers.tsv").write_text(
+        "sample\tid\tage\tword\n" + "".join(f"s{i}\tn{i}\t{i / 7:.2f}\tyes\n" for i in range(120))
+    )
+    (tmp_path / "image").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "line.tsv").write_text("IID\tZ1\nn1\t0\n")
+    (tmp_path / "strangers.tsv").write_text("IID\tZ1\tZ2\nn1\t0\t0\nn2\t1\t1\nn3\t2\t1\n")
+    paths = {name.upper(): str(tmp_path / name) for name in ("image", "empty")}
+    paths |= {"PANEL": str(panel), "NUMBERS": "numbers.tsv", "LINE": "line.tsv", "STRANGERS": "strangers.tsv"}
+    shell.refuses(
+        code, said, "plot", "ancestry", embedding, *(paths.get(word, word) for word in words), "--out", "f.png"
+    )
+
+
+def test_plot_ancestry_with_everything(shell: Any, embedding: Path, panel: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.mplstyle").write_text("font.size: 9\naxes.linewidth: 1.5\nbackend: pdf\n")
+    (tmp_path / "ids.txt").write_text("s3\ns77\n")
+    (tmp_path / "new.tsv").write_text("IID\tZ1\tZ2\tSD1\tSD2\nn1\t1\t1\t0.2\t0.1\nn2\t11\t9\t0.2\t0.4\n")
+    assert shell("plot", "palette", "--labels", panel, "--out", "palette.tsv").stdout == (
+        "palette.tsv: colours and markers of 4 populations in 2 groups\n"
+    )
+    look = ["--labels", panel, "--palette", "palette.tsv", "--style", "own.mplstyle", "--size", "140x120"]
+    for k, words in enumerate(
+        [
+            ["--highlight", "ids.txt", "--uncertainty", "samples", "--align-to", embedding],
+            ["--query", "new.tsv", "--uncertainty", "ellipse", "--highlight", "n1", "--limits=-5,15,-5,15"],
+            ["--facet", "super_pop", "--no-names", "--no-legend"],
+        ]
+    ):
+        result = shell("plot", "ancestry", embedding, *look, *words, "--out", f"{k}.svg")
+        assert (result.exit_code, result.stderr) == (0, ""), result.stderr
+        svg = (tmp_path / f"{k}.svg").read_text()
+        assert 'width="396.850394pt" height="340.157480pt"' in svg.replace("340.15748pt", "340.157480pt")
+    assert (
+        "Procrustes correlation 1.0000 over 120 shared samples"
+        in shell("plot", "ancestry", embedding, "--align-to", embedding, "--out", "a.pdf").stdout
+    )
+
+
+def test_plot_compare(shell: Any, embedding: Path, panel: Path, tmp_path: Path) -> None:
+    lines = [line.split("\t") for line in embedding.read_text().splitlines()]
+    turned = [[iid, z2, f"-{z1}".replace("--", ""), s2, s1] for iid, z1, z2, s1, s2 in lines[1:]]
+    (tmp_path / "other.tsv").write_text("\n".join("\t".join(line) for line in [lines[0], *turned]) + "\n")
+    result = shell("plot", "compare", embedding, "other.tsv", "--labels", panel, "--align", "--out", "f.svg")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "f.svg: 120 samples, 4 populations",
+        "other: Procrustes correlation 1.0000 over 120 shared samples",
+    ]
+    assert ">toy</text>" in (tmp_path / "f.svg").read_text()
+    shell.refuses(2, "nothing to compare", "plot", "compare", embedding, "--out", "g.svg")
+    shell.refuses(2, ".svg", "plot", "compare", embedding, "other.tsv", "--out", "g.gif")
+    (tmp_path / "line.tsv").write_text("IID\tZ1\ns1\t0\ns2\t1\ns3\t2\n")
+    shell.refuses(4, "onto 2", "plot", "compare", embedding, "line.tsv", "--align", "--out", "g.svg")
+
+
+def test_plot_map(shell: Any, embedding: Path, panel: Path, tmp_path: Path) -> None:
+    table = "pop\tlat\tlon\n" + "".join(f"{p}\t{k}\t{k * k}\n" for k, p in enumerate(["GBR", "FIN", "YRI", "LWK"]))
+    (tmp_path / "places.tsv").write_text(table)
+    words = ["plot", "map", embedding, "--coordinates", "places.tsv", "--labels", panel]
+    result = shell(*words, "--permutations", "99", "--out", "map.svg")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("map.svg: 120 samples of 4 sites\nProcrustes correlation with the map 0.")
+    assert "(99 permutations of sites)" in result.stdout
+    assert "p =" not in shell(*words, "--permutations", "0", "--out", "2.svg").stdout
+    shell.refuses(2, "from 0 to 1,000,000", *words, "--permutations", "-1", "--out", "3.svg")
+    shell.refuses(2, ".svg", *words, "--out", "3.gif")
+    shell.refuses(2, "no column of latitude", "plot", "map", embedding, "--coordinates", panel, "--out", "3.svg")
+    shell.refuses(4, "no sample has coordinates", *words[:5], "--out", "3.svg")
+    shell.refuses(3, "no such file", "plot", "map", embedding, "--coordinates", "absent", "--out", "3.svg")
+
+
+def test_plot_palette_refuses(shell: Any, panel: Path, tmp_path: Path) -> None:
+    shell.refuses(2, "--force", "plot", "palette", "--labels", panel, "--out", panel)
+    shell.refuses(3, "no such file", "plot", "palette", "--labels", "absent", "--out", "p.tsv")
+    shell.refuses(2, "no label column", "plot", "palette", "--labels", panel, "--color", "x", "--out", "p.tsv")
+    shell.refuses(5, "cannot write", "plot", "palette", "--labels", panel, "--out", panel / "p.tsv")
+
+
 def test_plot_keeps_an_existing_figure_unless_forced(shell: Any, embedding: Path, tmp_path: Path) -> None:
     figure = tmp_path / "fig.png"
     figure.write_text("mine")

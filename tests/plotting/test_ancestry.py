@@ -9,64 +9,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.collections import EllipseCollection, PathCollection
-from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
+from cohorts import POPULATIONS, cohort, drawn, ordered, panel, panels, texts
+from matplotlib.collections import EllipseCollection
 
 from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError, MismatchError, ResourceError
 from genovi.labels import SampleLabels
 from genovi.plotting.ancestry import ancestry_figure, plot_ancestry
+from genovi.plotting.coloring import ColorBy
+from genovi.plotting.composing import AncestryOptions
 from genovi.plotting.figures import style
-from genovi.plotting.palette import NO_LABEL, make_palette
+from genovi.plotting.palette import GREY, make_palette
 
-POPULATIONS = {"GBR": "EUR", "FIN": "EUR", "TSI": "EUR", "YRI": "AFR", "LWK": "AFR", "CHB": "EAS"}
+ELLIPSES = AncestryOptions(uncertainty="ellipse")
 
 
 @pytest.fixture(autouse=True)
 def fonts() -> Iterator[None]:
     with style():
         yield
-
-
-def cohort(n_dimensions: int = 2, n_per: int = 20, method: str = "toy", scale: float = 1.0) -> Embedding:
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(len(POPULATIONS), n_dimensions)) * 5 * scale
-    mean = np.concatenate([c + rng.normal(size=(n_per, n_dimensions)) for c in centres])
-    samples = tuple(f"s{i}" for i in range(len(mean)))
-    return Embedding(samples, mean, std=np.full_like(mean, 0.3), method=method)
-
-
-def panel(n_per: int = 20) -> SampleLabels:
-    pops = tuple(p for p in POPULATIONS for _ in range(n_per))
-    return SampleLabels(
-        samples=tuple(f"s{i}" for i in range(len(pops))),
-        columns={"pop": pops, "super_pop": tuple(POPULATIONS[p] for p in pops)},
-        source="panel",
-    )
-
-
-def panels(figure: Figure) -> list[Axes]:
-    return [ax for ax in figure.axes if ax.get_xlabel()]
-
-
-def drawn(ax: Axes, color: str | None = None) -> np.ndarray:
-    """Points of an axes, all or those of one fill, in a fixed order."""
-    offsets = [np.empty((0, 2))]
-    for c in ax.collections:
-        if isinstance(c, PathCollection) and (color is None or np.allclose(c.get_facecolor()[0], to_rgba(color))):
-            offsets.append(np.asarray(c.get_offsets()))
-    points = np.concatenate(offsets)
-    return points[np.lexsort(points.T)]
-
-
-def ordered(points: np.ndarray) -> np.ndarray:
-    return points[np.lexsort(points.T)]
-
-
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for ax in figure.axes for text in ax.texts]
 
 
 def test_every_sample_is_drawn_once_in_the_style_of_its_population() -> None:
@@ -77,7 +38,7 @@ def test_every_sample_is_drawn_once_in_the_style_of_its_population() -> None:
     palette = make_palette(POPULATIONS)
     pops = np.array(panel().columns["pop"])
     for population, look in palette.styles.items():
-        np.testing.assert_allclose(drawn(ax, look.color), ordered(embedding.mean[pops == population]))
+        np.testing.assert_allclose(drawn(ax, look), ordered(embedding.mean[pops == population]))
     assert counts == dict.fromkeys(POPULATIONS, 20)
     assert unlabelled == 0
 
@@ -122,7 +83,7 @@ def test_samples_without_label_are_grey_and_counted(caplog: pytest.LogCaptureFix
     figure, counts, unlabelled = ancestry_figure([embedding], labels=fewer)
     assert unlabelled == 7
     assert counts["CHB"] == 13
-    np.testing.assert_allclose(drawn(panels(figure)[0], NO_LABEL), ordered(embedding.mean[-7:]))
+    np.testing.assert_allclose(drawn(panels(figure)[0], GREY), ordered(embedding.mean[-7:]))
     assert "no label (7)" in texts(figure)
     assert "7 of 120 samples have no labels" in caplog.text
 
@@ -133,7 +94,7 @@ def test_colours_do_not_depend_on_which_samples_are_there() -> None:
     all_of_them, _, _ = ancestry_figure([embedding], labels=panel())
     figure, _, _ = ancestry_figure([part], labels=panel())
     look = make_palette(POPULATIONS).styles["YRI"]
-    np.testing.assert_allclose(drawn(panels(figure)[0], look.color), drawn(panels(all_of_them)[0], look.color))
+    np.testing.assert_allclose(drawn(panels(figure)[0], look), drawn(panels(all_of_them)[0], look))
 
 
 def test_several_embeddings_stand_side_by_side_and_count_each_sample_once() -> None:
@@ -149,7 +110,7 @@ def test_panels_share_limits_when_asked_to() -> None:
     whole = cohort()
     part = Embedding(whole.samples[:20], whole.mean[:20], method="part")
     apart = panels(ancestry_figure([whole, part], labels=panel())[0])
-    shared = panels(ancestry_figure([whole, part], labels=panel(), same_axes=True)[0])
+    shared = panels(ancestry_figure([whole, part], labels=panel(), options=AncestryOptions(same_axes=True))[0])
     assert apart[0].get_xlim() != apart[1].get_xlim()
     assert shared[0].get_xlim() == shared[1].get_xlim()
     assert shared[0].get_ylim() == shared[1].get_ylim()
@@ -158,17 +119,28 @@ def test_panels_share_limits_when_asked_to() -> None:
 
 def test_spread_draws_one_standard_deviation_around_each_sample() -> None:
     embedding = cohort()
-    figure, _, _ = ancestry_figure([embedding], labels=panel(), spread=True)
+    figure, _, _ = ancestry_figure([embedding], labels=panel(), options=ELLIPSES)
     (ellipses,) = [c for c in panels(figure)[0].collections if isinstance(c, EllipseCollection)]
     assert len(ellipses.get_offsets()) == 120
     np.testing.assert_allclose(ellipses.get_widths(), 2 * 0.3)
 
 
-def test_three_axes_are_drawn_as_pairs_with_the_first() -> None:
+def test_three_axes_are_drawn_as_all_pairs() -> None:
     embedding = cohort(n_dimensions=3)
     figure, _, _ = ancestry_figure([embedding], labels=panel())
-    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in panels(figure)] == [("Z1", "Z2"), ("Z1", "Z3")]
-    np.testing.assert_allclose(drawn(panels(figure)[1]), ordered(embedding.mean[:, [0, 2]]))
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in panels(figure)] == [("Z1", "Z2"), ("Z1", "Z3"), ("Z2", "Z3")]
+    for ax, pair in zip(panels(figure), [(0, 1), (0, 2), (1, 2)], strict=True):
+        np.testing.assert_allclose(drawn(ax), ordered(embedding.mean[:, pair]))
+
+
+def test_the_axes_that_were_asked_for() -> None:
+    embedding = cohort(n_dimensions=4)
+    figure, _, _ = ancestry_figure([embedding], labels=panel(), options=AncestryOptions(axes=(3, 1)))
+    (ax,) = panels(figure)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Z4", "Z2")
+    np.testing.assert_allclose(drawn(ax), ordered(embedding.mean[:, [3, 1]]))
+    with pytest.raises(ConfigError, match="no axis 5"):
+        ancestry_figure([embedding], labels=panel(), options=AncestryOptions(axes=(0, 4)))
 
 
 def test_axes_that_are_not_drawn_are_named_in_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -178,7 +150,7 @@ def test_axes_that_are_not_drawn_are_named_in_a_warning(caplog: pytest.LogCaptur
 
 def test_one_axis_is_drawn_in_rows() -> None:
     embedding = cohort(n_dimensions=1)
-    figure, _, _ = ancestry_figure([embedding], labels=panel(), spread=True)
+    figure, _, _ = ancestry_figure([embedding], labels=panel(), options=ELLIPSES)
     (ax,) = panels(figure)
     assert [t.get_text() for t in ax.get_yticklabels()] == [
         f"{p} (20)" for p in ["LWK", "YRI", "CHB", "FIN", "GBR", "TSI"]
@@ -311,7 +283,7 @@ def test_coordinates_that_are_not_finite(tmp_path: Path) -> None:
 
 def test_spread_without_standard_deviations(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no SD columns"):
-        plot_ancestry([replace(cohort(), std=None)], tmp_path / "figure.png", labels=panel(), spread=True)
+        plot_ancestry([replace(cohort(), std=None)], tmp_path / "figure.png", labels=panel(), options=ELLIPSES)
 
 
 def test_one_axis_beside_two() -> None:
@@ -321,4 +293,4 @@ def test_one_axis_beside_two() -> None:
 
 def test_no_such_column() -> None:
     with pytest.raises(ConfigError, match="did you mean 'pop'"):
-        ancestry_figure([cohort()], labels=panel(), color="popp")
+        ancestry_figure([cohort()], labels=panel(), options=AncestryOptions(by=ColorBy("popp")))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genovi.plotting.palette import hue, make_palette
+from genovi.plotting.palette import HUES, hue, make_palette, styled
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB
 VISION = {
@@ -19,6 +19,9 @@ VISION = {
     ),
     "deuteranopia": np.array(
         [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
     ),
 }
 TO_LMS = np.array(
@@ -57,9 +60,16 @@ def closest(colors: list[str], vision: str) -> float:
 
 
 @pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize(("n", "distance"), [(5, 0.17), (8, 0.14), (12, 0.10)])
-def test_hues_of_groups_stay_apart(vision: str, n: int, distance: float) -> None:
+@pytest.mark.parametrize(("n", "distance"), [(5, 0.13), (8, 0.115), (12, 0.088)])
+def test_fills_of_groups_stay_apart(vision: str, n: int, distance: float) -> None:
     assert closest([hue(slot) for slot in range(n)], vision) >= distance
+
+
+@pytest.mark.parametrize("vision", VISION)
+@pytest.mark.parametrize(("n", "distance"), [(5, 0.117), (8, 0.115), (12, 0.078)])
+def test_outlines_of_groups_stay_apart(vision: str, n: int, distance: float) -> None:
+    outlines = [styled(HUES[slot], rank=3, marker=0).edge for slot in range(n)]
+    assert closest(outlines, vision) >= distance
 
 
 def test_the_measure_notices_colours_that_deuteranopes_confuse() -> None:
@@ -69,30 +79,54 @@ def test_the_measure_notices_colours_that_deuteranopes_confuse() -> None:
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_shades_of_one_group_are_not_taken_for_another_group(vision: str) -> None:
+def test_populations_of_different_groups_differ_in_fill_or_outline(vision: str) -> None:
     styles = make_palette(THOUSAND_GENOMES).styles
     for a, b in combinations(THOUSAND_GENOMES, 2):
         if THOUSAND_GENOMES[a] != THOUSAND_GENOMES[b]:
-            apart = np.linalg.norm(seen(styles[a].color, vision) - seen(styles[b].color, vision))
-            assert apart > 0.03, (a, b)  # 0.02 is just noticeable
+            fill = np.linalg.norm(seen(styles[a].color, vision) - seen(styles[b].color, vision))
+            outline = np.linalg.norm(seen(styles[a].edge, vision) - seen(styles[b].edge, vision))
+            assert max(fill, outline) > 0.06, (a, b)  # 0.02 is just noticeable
 
 
 def test_the_usual_colours_of_the_1000_genomes_groups() -> None:
-    names = {"AFR": (75, 95), "AMR": (25, 45), "EAS": (160, 180), "EUR": (255, 275), "SAS": (300, 320)}
-    palette = make_palette(THOUSAND_GENOMES)
-    for group, (low, high) in names.items():
-        for population in palette.groups[group]:
-            _, a, b = seen(palette.styles[population].color, "normal")
-            assert low <= np.degrees(np.arctan2(b, a)) % 360 <= high, population
+    names = {"AFR": (70, 95), "AMR": (25, 45), "EAS": (160, 180), "EUR": (255, 275), "SAS": (295, 320)}
+    for hidden in ([], ["AFR"], ["AFR", "EAS", "SAS"]):  # whichever groups there are
+        palette = make_palette({p: g for p, g in THOUSAND_GENOMES.items() if g not in hidden})
+        for group, (low, high) in names.items():
+            if group not in hidden:
+                _, a, b = seen(palette.styles[palette.groups[group][0]].color, "normal")
+                assert low <= np.degrees(np.arctan2(b, a)) % 360 <= high, group
 
 
-def test_populations_of_a_group_differ_in_marker_and_neighbours_in_shade() -> None:
+def test_populations_of_a_group_differ_in_marker_and_neighbours_in_fill() -> None:
     palette = make_palette(THOUSAND_GENOMES)
     for populations in palette.groups.values():
         styles = [palette.styles[p] for p in populations]
         assert len({s.marker for s in styles}) == len(styles)
         for one, next_one in pairwise(styles):
-            assert abs(seen(one.color, "normal")[0] - seen(next_one.color, "normal")[0]) > 0.04
+            apart = np.linalg.norm(seen(one.color, "normal") - seen(next_one.color, "normal"))
+            outlines = np.linalg.norm(seen(one.edge, "normal") - seen(next_one.edge, "normal"))
+            assert max(apart, outlines) > 0.08
+
+
+def test_48_populations_of_one_group_all_look_different() -> None:
+    styles = make_palette({f"p{i:02d}": "g" for i in range(48)}).styles.values()
+    assert len({(s.color, s.edge, s.marker) for s in styles}) == 48
+
+
+def test_gnomad_groups_have_the_colours_of_its_browser() -> None:
+    styles = make_palette(dict.fromkeys(["afr", "nfe", "fin", "eas", "sas", "remaining"], "")).styles
+    assert styles["nfe"].color == "#6aa5cd"
+    assert styles["afr"].color == "#941494"
+    # in capitals they are groups of the 1000 Genomes Project
+    assert make_palette(dict.fromkeys(["AFR", "EUR", "EAS"], "")).styles["AFR"].color == hue(0)
+
+
+def test_regions_are_known_by_name() -> None:
+    heads = make_palette({"x": "Sub-Saharan Africa", "y": "Europe", "z": "East Asia"}).heads
+    assert heads["Europe"] == make_palette({"x": "EUR"}).heads["EUR"]
+    mixed = make_palette({"x": "Europe", "y": "Elsewhere"})  # not all are known: in order
+    assert mixed.styles["y"].color == hue(0)
 
 
 def test_text_is_dark_enough_to_read_on_white() -> None:
@@ -119,9 +153,9 @@ def test_every_population_gets_a_style_whatever_there_is(groups: dict[str, str])
     assert set(palette.styles) == set(groups)
     assert sorted(p for members in palette.groups.values() for p in members) == sorted(groups)
     assert all(len(s.color) == len(s.edge) == len(s.text) == 7 for s in palette.styles.values())
-    by_hue: dict[str, list[tuple[str, str]]] = {}
+    by_hue: dict[str, list[tuple[str, str, str]]] = {}
     for population, style in palette.styles.items():
-        by_hue.setdefault(groups[population], []).append((style.color, style.marker))
+        by_hue.setdefault(groups[population], []).append((style.color, style.edge, style.marker))
     for looks in by_hue.values():
         if len(looks) <= 12:
             assert len(set(looks)) == len(looks)

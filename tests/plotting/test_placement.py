@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genovi.plotting.placement import anchor_of, place_labels
+from genovi.plotting.placement import FARTHEST, anchor_of, leader_end, place_labels, place_near
 
 BOUNDS = (0.0, 0.0, 340.0, 300.0)
 
@@ -67,3 +67,23 @@ def test_the_anchor_is_a_point_of_the_larger_part(n: int) -> None:
     anchor = anchor_of(np.concatenate([large, small]))
     assert np.abs(anchor).max() < 10
     assert (large == anchor).all(axis=1).any()
+
+
+@given(seed=st.integers(0, 200), n=st.integers(1, 80), side=st.floats(20, 300))
+@settings(max_examples=25, deadline=None)
+def test_labels_without_room_nearby_are_left_out(seed: int, n: int, side: float) -> None:
+    rng = np.random.default_rng(seed)
+    anchors = rng.random((n, 2)) * side
+    sizes = np.column_stack([rng.uniform(12, 30, n), np.full(n, 5.0)])
+    kept, places = place_near(anchors, sizes, (0.0, 0.0, side, side), anchors)
+    assert len(places) == len(kept)
+    for k, place in zip(kept, places, strict=True):
+        assert np.linalg.norm(anchors[k] - leader_end(anchors[k], place, sizes[k])) <= FARTHEST
+    if side >= 200 and n <= 15:
+        assert len(kept) == n
+    shared = [
+        np.prod(np.clip((sizes[a] + sizes[b]) / 2 - np.abs(p - q), 0, None))
+        for i, (a, p) in enumerate(zip(kept, places, strict=True))
+        for b, q in zip(kept[:i], places[:i], strict=True)
+    ]
+    assert max(shared, default=0.0) <= FARTHEST / 40 + 1e-9

@@ -14,12 +14,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from genovi.model.build import build_posterior, build_prior
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.importance import ImportanceSample, refine, widen
 from genovi.model.likelihood import GaussianLikelihood
-from genovi.model.posterior import build_posterior
-from genovi.model.prior import build_prior
+from genovi.model.mixtures import VampPrior
 
 _ROWS_AT_ONCE = 16384
 
@@ -65,9 +65,11 @@ class LatentModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.prior = build_prior(config, generator)
+        self.prior = build_prior(len(scale), config, generator)
         self.likelihood = GaussianLikelihood(config.latent_dim, config.hidden, scale, generator, noise_floor)
         self.posterior = build_posterior(len(scale), config, generator)
+        if isinstance(self.prior, VampPrior):
+            self.prior.head = self.posterior.head
 
     def whiten(self, x: Tensor) -> Tensor:
         """What the posterior sees: x / scale."""

@@ -2,6 +2,7 @@
 
 train_run   read -> quality control -> principal axes -> model -> RUN/
 embed_run   RUN/ + read -> match -> project -> encode -> PREFIX.embedding.tsv, PREFIX.match.tsv
+bounds_run  RUN/ + read -> match -> project -> bounds of log p(x)
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from genovi.bounds import Bounds, joined, measure
+from genovi.encoding import Components
 from genovi.errors import DataError, MismatchError
 from genovi.files import atomic_folder, atomic_path, check_writable
 from genovi.genotypes.filtering import apply_qc
@@ -33,7 +36,7 @@ from genovi.structure.noise import NoiseFloor
 from genovi.structure.pca import PrincipalAxes, fit_axes
 from genovi.structure.projection import project, sample_blocks
 from genovi.structure.standardise import Standardiser
-from genovi.summaries import EmbedSummary, TrainSummary, measure_bounds
+from genovi.summaries import BOUND_DRAWS, BoundsSummary, EmbedSummary, TrainSummary, measure_bounds
 from genovi.trained import TrainedModel
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
@@ -325,6 +328,51 @@ def embed_run(
         if eigenvec:
             embedding.write_eigenvec(temporary[2])
     return EmbedSummary(files, embedding, found, again, odd, provenance.finish())
+
+
+def bounds_run(
+    run: Path,
+    inputs: Sequence[Path],
+    *,
+    draws: int = BOUND_DRAWS,
+    min_overlap: float = MIN_OVERLAP,
+    device: str = "auto",
+    threads: int | None = None,
+    provenance: Provenance,
+) -> BoundsSummary:
+    """Bounds of log p(x) of new samples under a trained model, and its exact value for at most two latent dimensions.
+
+    Samples are matched and projected as by ``embed_run``, all of them as new ones.
+
+    Args:
+        run: Folder of the model.
+        inputs: Genotype files; several are one input.
+        draws: K of the importance-weighted bound.
+        min_overlap: Smallest usable share of the model's variants.
+        device: As in ``TrainingConfig``.
+        threads: CPU threads.
+        provenance: Started; is finished here.
+
+    Raises:
+        MismatchError: too few of the model's variants, or samples with none observed.
+        GenoviError: its other children, for bad input or lack of resources.
+    """
+    chosen = choose_device(device)
+    set_threads(threads)
+    trained = TrainedModel.load(run)
+    matrix = open_genotypes(inputs, split_multiallelic=True)
+    found = match_variants(trained.standardiser.variants, matrix.variants)
+    _check_overlap(found, min_overlap, matrix, run)
+    aligned = align(matrix, found)
+    _check_observed(_missing(aligned), matrix)
+    seed = Seeds(trained.seed).integer("bounds")
+    model, parts = trained.model.to(chosen), []
+    for part in sample_blocks(aligned):
+        components = Components.of(project(trained.axes, trained.standardiser, part), trained.noise_scale)
+        for _, x, excess in components.parts():
+            parts.append(measure(model, x.to(chosen), draws, seed, None if excess is None else excess.to(chosen)))
+    bounds = Bounds.of(joined(parts), "input", aligned.n_samples)
+    return BoundsSummary(bounds, found, provenance.finish())
 
 
 def _check_overlap(found: VariantMatch, min_overlap: float, matrix: GenotypeMatrix, run: Path) -> None:

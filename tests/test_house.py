@@ -24,6 +24,7 @@ FLOORS = {
     "embedding": 3,
     "model": 3,
     "trained": 4,
+    "bounds": 4,
     "scores": 4,
     "training": 5,
     "encoding": 5,

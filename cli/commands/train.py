@@ -72,6 +72,8 @@ def train(
     prior: opt.Prior = _MODEL.prior,
     steps: opt.Steps = _MODEL.steps,
     pcs: opt.Pcs = "auto",
+    objective: opt.Objective = _TRAINING.objective,
+    draws: opt.Draws = _TRAINING.draws,
     epochs: opt.Epochs = _TRAINING.epochs,
     batch_size: opt.BatchSize = _TRAINING.batch_size,
     lr: opt.LearningRate = _TRAINING.lr,
@@ -88,7 +90,9 @@ def train(
     The model holds frequencies and loadings, never the genotypes of a sample. Labels are not seen by training.
     """
     model = ModelConfig(latent_dim=latent_dim, posterior=posterior, prior=prior, steps=steps)
-    training = TrainingConfig(epochs=epochs, batch_size=batch_size, lr=lr, device=device, threads=threads)
+    training = TrainingConfig(
+        epochs=epochs, batch_size=batch_size, lr=lr, objective=objective, draws=draws, device=device, threads=threads
+    )
     qc = _qc_config(
         {"maf": maf, "geno": geno, "mind": mind, "build": build, "autosomes_only": autosome}
         | {"split_multiallelic": split_multiallelic},

@@ -53,9 +53,7 @@ class Chain(Posterior):
 
     def _noising(self, later: Tensor, earlier: Tensor) -> Tensor:
         """sum_t log r(y_t | y_{t-1}) of y_T..y_1 and y_{T-1}..y_0, shape (T, ..., d) each."""
-        return normal_log_density(
-            later, _along(self.keep, later) * earlier, _along(self.noising_log_std, later)
-        ).sum(0)
+        return normal_log_density(later, _along(self.keep, later) * earlier, _along(self.noising_log_std, later)).sum(0)
 
     def draw(self, x: Tensor, noise: Noise, draws: int | None = None) -> Path:
         guess, mean, log_std = self._first(x)
@@ -145,7 +143,9 @@ class SimpleDiffusionPosterior(Chain):
     def __init__(self, data_dim: int, config: ModelConfig, generator: torch.Generator) -> None:
         super().__init__(config.steps)
         d = config.latent_dim
-        log_std = START_LOG_STD - 0.5 * math.log(config.steps + 1)  # of each kernel; together they begin as narrow as others
+        log_std = START_LOG_STD - 0.5 * math.log(
+            config.steps + 1
+        )  # of each kernel; together they begin as narrow as others
         self.encoder = Encoder(data_dim, config.hidden, (d, d), (None, log_std))
         self.denoiser = PriorDenoiser(d, self.schedule, log_std)
         initialise(self, generator)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from genovi.errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+OBJECTIVES = ("elbo", "iwae")
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class TrainingConfig:
         steps: Optimiser steps when ``epochs`` is 0: the work does not depend on the size of the cohort.
         batch_size: Samples in a step.
         lr: Peak learning rate of Adam, decayed by a cosine.
+        objective: "elbo", or "iwae" for the importance-weighted bound; a posterior without a density has its own.
+        draws: Paths K of the importance-weighted bound; used by "iwae" only.
         sleep_weight: Weight lambda of the sleep term; 0 switches it off.
         holdout: Share of samples held out for the early-stopping bound.
         patience: Epochs without a better held-out bound before training stops.
@@ -29,6 +32,8 @@ class TrainingConfig:
     steps: int = 5500
     batch_size: int = 256
     lr: float = 5e-3
+    objective: str = "elbo"
+    draws: int = 8
     sleep_weight: float = 0.1
     holdout: float = 0.05
     patience: int = 200
@@ -38,6 +43,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise ConfigError("unknown --device", where=self.device, fix=f"choose one of {', '.join(DEVICES)}")
+        if self.objective not in OBJECTIVES:
+            raise ConfigError("unknown --objective", where=self.objective, fix=f"choose one of {', '.join(OBJECTIVES)}")
+        if self.draws < 1:
+            raise ConfigError("--draws must be at least 1", where=self.draws)
         if self.epochs < 0:
             raise ConfigError("--epochs must not be negative", where=self.epochs)
         for option, value in (("steps", self.steps), ("--batch-size", self.batch_size), ("--lr", self.lr)):

@@ -186,7 +186,7 @@ Prior = Annotated[
 ]
 Steps = Annotated[
     int,
-    typer.Option("--steps", rich_help_panel=MODEL, help="Reverse diffusion steps (posterior ddvi and its variants)."),
+    typer.Option("--steps", rich_help_panel=MODEL, help="Reverse diffusion steps (posteriors ddvi...)."),
 ]
 Pcs = Annotated[
     str,

@@ -26,15 +26,11 @@ def evaluate(
     ctx: typer.Context,
     embedding: Annotated[
         Path,
-        typer.Argument(
-            metavar="EMBEDDING", show_default=False, help="File *.embedding.tsv; with --bounds RUN, a folder."
-        ),
+        typer.Argument(metavar="EMBEDDING", show_default=False, help="File *.embedding.tsv; with --bounds a RUN."),
     ],
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[INPUT]...", show_default=False, help="Genotypes, as for genovi embed (--bounds only)."
-        ),
+        typer.Argument(metavar="[INPUT]...", show_default=False, help="Genotypes as for genovi embed, with --bounds."),
     ] = None,
     labels: opt.OptionalLabels = None,
     color: opt.Color = None,
@@ -95,13 +91,9 @@ def _check(
     """Options of one kind of evaluation make no sense with the other."""
     if not bounds:
         if inputs:
-            raise ConfigError(
-                "one embedding at a time", where=inputs[0], fix="add --bounds to measure a model on genotypes"
-            )
+            raise ConfigError("one embedding at a time", where=inputs[0], fix="add --bounds to measure a model")
         if draws is not None:
-            raise ConfigError(
-                "--draws belongs to --bounds", where=f"--draws {draws}", fix="add --bounds, or leave it out"
-            )
+            raise ConfigError("--draws belongs to --bounds", where=draws, fix="add --bounds")
         if labels is None:
             raise ConfigError("labels are missing", where="--labels", fix="add --labels PANEL")
         return

@@ -5,7 +5,7 @@
 
 so that the mean of -D over samples estimates KL(q(z) || p(z)) in nats. The last term (*: no gradient reaches z)
 fits the prior to the encoded samples. q(z | x) is a point and has no density: there is no bound of log p(x).
-Source: Makhzani et al. (ICLR workshop 2016, arXiv 1511.05644); logit as a log-ratio: Mescheder, Nowozin, Geiger (ICML 2017).
+Sources: Makhzani et al. (arXiv 1511.05644); the logit as a log-ratio: Mescheder, Nowozin, Geiger (ICML 2017).
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def build_posterior(data_dim: int, config: ModelConfig, generator: torch.Generat
         "ddvi-nosleep": DiffusionPosterior,
         "ddvi-simple": SimpleDiffusionPosterior,
     }
-    return kinds[config.posterior](data_dim, config, generator)  # type: ignore[call-arg]
+    return kinds[config.posterior](data_dim, config, generator)
 
 
 def build_prior(data_dim: int, config: ModelConfig, generator: torch.Generator) -> Prior:

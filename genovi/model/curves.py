@@ -7,10 +7,10 @@
     square     the perimeter of [-1, 1]^2, uniform, s = 0.06
 
 The integral over t is taken by quadrature with nodes closer than about s, the trapezoidal rule in arc length where p(t)
-vanishes at the ends and Gauss-Legendre where not: exact to some parts in a million wherever the density matters (tested
-against nodes twice as dense). Draws take t from p(t) itself.
-The paper draws the noise of pinwheel and square across the curve alone; here it has both directions, so that the density
-is positive everywhere and smooth at the ends and corners. Source: Piriyakulkij, Wang, Kuleshov (AAAI 2025).
+vanishes at the ends and Gauss-Legendre where not: exact to some hundred-thousandths of a nat wherever the density
+matters (tested against nodes twice as dense). Draws take t from p(t) itself.
+The paper draws the noise of pinwheel and square across the curve alone; here it has both directions, so that the
+density is positive everywhere and smooth at the ends and corners. Source: Piriyakulkij, Wang, Kuleshov (AAAI 2025).
 """
 
 from __future__ import annotations

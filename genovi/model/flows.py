@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise, normal_log_density
-from genovi.model.networks import LOG_STD_RANGE, Encoder, initialise, perceptron
+from genovi.model.networks import LOG_STD_RANGE, Encoder, initialise, perceptron, shrink
 from genovi.model.posterior import START_LOG_STD, Path, Posterior, log_mean, repeat
 from genovi.model.prior import Prior
 
@@ -70,9 +70,7 @@ class Flow(nn.Module):
             for transform in self.transforms:
                 hyper = getattr(transform, "hyper", None)
                 if isinstance(hyper, nn.Sequential):
-                    last = hyper[-1]
-                    last.weight *= 0.1
-                    last.bias.zero_()
+                    shrink(hyper)
                 else:  # one coordinate without context: numbers instead of a network
                     for parameter in transform.parameters():
                         parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
@@ -165,10 +163,7 @@ class HierarchicalFlowPosterior(Posterior):
         self.encoder.start()
         self.upper.start(generator)
         self.lower.start(generator)
-        with torch.no_grad():
-            last = self.reverse[-1]
-            last.weight *= 0.1
-            last.bias.zero_()
+        shrink(self.reverse)
 
     def learned_reverse(self) -> list[str]:
         return [name for name, _ in self.named_parameters() if name.startswith("reverse.")]

@@ -39,6 +39,15 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
 
 
+@torch.no_grad()
+def shrink(network: nn.Sequential) -> None:
+    """Make the last layer's outputs small: what they correct begins nearly as it is."""
+    last = network[-1]
+    assert isinstance(last, nn.Linear)
+    last.weight *= 0.1
+    last.bias.zero_()
+
+
 class Encoder(nn.Module):
     """x -> parameters of the posterior, in parts.
 

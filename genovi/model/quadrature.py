@@ -184,17 +184,15 @@ class _Grid:
         second = square[(slice(None), *[slice(None, None, 2)] * d)].flatten(1)
         inner = share.view(len(x), *[n] * d)[(slice(None), *[slice(1, -1)] * d)].flatten(1).sum(1)
         near = joint > joint.max(dim=1, keepdim=True).values - _NEGLIGIBLE
-        boxes = [
-            (self.points[row].min(0).values - self.step, self.points[row].max(0).values + self.step) for row in near
-        ]
+        ranges = [(self.points[row].min(0).values, self.points[row].max(0).values) for row in near]
         return _Sums(
             total=total,
             coarse=torch.logsumexp(second, dim=1) + d * math.log(2),
             border=1 - inner,
             mean=share @ self.points,
             square=share @ self.points.square(),
-            low=torch.stack([low for low, _ in boxes]),
-            high=torch.stack([high for _, high in boxes]),
+            low=torch.stack([low for low, _ in ranges]) - self.step,
+            high=torch.stack([high for _, high in ranges]) + self.step,
         )
 
 

@@ -65,13 +65,17 @@ class Flow(nn.Module):
 
     def start(self, generator: torch.Generator) -> None:
         """Draw all weights from ``generator``, and begin near the identity."""
-        initialise(self, generator)
-        with torch.no_grad():
-            for transform in self.transforms:
-                hyper = getattr(transform, "hyper", None)
-                if isinstance(hyper, nn.Sequential):
-                    shrink(hyper)
-                else:  # one coordinate without context: numbers instead of a network
+        for transform in self.transforms:
+            layers = [m for m in transform.modules() if isinstance(getattr(m, "weight", None), nn.Parameter)]
+            for layer in layers:  # not always torch's own: one coordinate alone gets a network of another kind
+                bound = layer.weight.shape[1] ** -0.5  # type: ignore[union-attr, operator]
+                for parameter in layer.parameters():
+                    nn.init.uniform_(parameter, -bound, bound, generator=generator)
+            with torch.no_grad():
+                if layers:
+                    layers[-1].weight *= 0.1  # type: ignore[operator]
+                    layers[-1].bias.zero_()  # type: ignore[union-attr, operator]
+                else:  # nor a network at all without context
                     for parameter in transform.parameters():
                         parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
 

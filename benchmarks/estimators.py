@@ -12,8 +12,8 @@ Estimators, all of the same model, data, split and number of updates:
 
 all with the sleep term. Bounds are of held-out samples under the best weights by IWAE; log p(x) by quadrature, so that
 "gap" is log p(x) - ELBO and "KL" the part of it that q(z|x) costs. "noise" is the variance of the gradient with respect
-to the posterior's parameters over its squared mean, for one batch at the weights that "path" ended with. Times are those
-of one update on one thread, evaluation included.
+to the posterior's parameters over its squared mean, for one batch at the weights that "path" ended with. "ms" is the
+processor time of one update, evaluation included.
 
 toy: x = (z1^2, z2^2, z1 z2, z1^2 - z2) and noise 0.3, z ~ N(0, I): two peaks for most samples. kgp3: 1000 Genomes from
 $GENOVI_REAL_DATA. Writes DIR/estimators.json and DIR/estimators.md after every run.
@@ -69,6 +69,7 @@ class Fixed(Objective):
         return self.of(terms, beta), terms
 
     def of(self, terms: BoundTerms, beta: float) -> Tensor:
+        """The loss, from terms of shape (PATHS, batch)."""
         raise NotImplementedError
 
 
@@ -80,12 +81,16 @@ def split(terms: BoundTerms, beta: float) -> tuple[Tensor, Tensor]:
 
 
 class VarGrad(Fixed):
+    """The log-variance loss for q."""
+
     def of(self, terms: BoundTerms, beta: float) -> Tensor:
         generative, posterior = split(terms, beta)
         return 0.5 * posterior.var(dim=0).mean() - generative.mean()
 
 
 class Reweighted(Fixed):
+    """Reweighted wake-sleep."""
+
     def of(self, terms: BoundTerms, beta: float) -> Tensor:
         weights = torch.softmax(terms.tempered(beta).detach(), dim=0)
         generative, posterior = split(terms, beta)

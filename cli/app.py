@@ -1,7 +1,7 @@
 """The application and its one funnel from errors to exit codes.
 
 0 done, 1 a bug (traceback), 2 usage, 3 bad or unsupported input, 4 data do not fit, 5 resources (memory, disk, device),
-130 interrupted, 143 terminated.
+75 interrupted with a good checkpoint (run it again), 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from genovi.files import atomic_path
 from genovi.provenance import Provenance, peak_memory_mib
 from genovi.training.monitor import EpochRecord, Monitor
+from genovi_cli.signals import StopSignals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,14 +118,21 @@ class Display(Monitor):
         self._bar: Progress | None = None
         self._epochs = 0
         self._held_out = float("nan")
+        self._stop = StopSignals()
         if sys.stderr.isatty():
             from rich.console import Console
 
             self.console = Console(stderr=True)
 
-    def begin(self, epochs: int) -> None:
-        """Training starts."""
+    @property
+    def stop_requested(self) -> bool:
+        """Whether a signal asked to stop."""
+        return self._stop.received
+
+    def begin(self, epochs: int, done: int = 0) -> None:
+        """Training starts; from here to its end signals ask it to save a checkpoint."""
         self._epochs = epochs
+        self._stop.install()
         if self.console is None or self._quiet:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -139,7 +147,7 @@ class Display(Monitor):
             console=self.console,
             transient=True,
         )
-        self._bar.add_task("training", total=epochs, bound="")
+        self._bar.add_task("training", total=epochs, completed=done, bound="")
         self._bar.start()
 
     def epoch(self, record: EpochRecord) -> None:
@@ -167,7 +175,8 @@ class Display(Monitor):
         _progress.info("training ended: %s", reason)
 
     def close(self) -> None:
-        """Remove the bar, if there is one."""
+        """Remove the bar, if there is one, and give signals back."""
+        self._stop.restore()
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

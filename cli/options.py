@@ -163,6 +163,25 @@ NoLongRangeLd = Annotated[
     bool, typer.Option("--no-long-range-ld", rich_help_panel=QC, help="Do not exclude regions of long-range LD.")
 ]
 
+Resume = Annotated[
+    str,
+    typer.Option(
+        "--resume",
+        metavar="auto|never|PATH",
+        rich_help_panel=TRAINING,
+        help="Go on from the checkpoint of a stopped run: RUN.checkpoint if it is there, none, or that of PATH.",
+    ),
+]
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-every",
+        metavar="MINUTES",
+        rich_help_panel=TRAINING,
+        help="How often the state of training is written to RUN.checkpoint; 0 means after every epoch.",
+    ),
+]
+
 LatentDim = Annotated[int, typer.Option("--latent-dim", rich_help_panel=MODEL, help="Axes of the embedding.")]
 Posterior = Annotated[
     str,

@@ -57,3 +57,9 @@ class ResourceError(GenoviError):
     """Memory, disk, permission or device is missing (exit code 5)."""
 
     exit_code = 5
+
+
+class InterruptedRunError(GenoviError):
+    """The run was asked to stop and left a good checkpoint: the same command goes on from it (exit code 75)."""
+
+    exit_code = 75

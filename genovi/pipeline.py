@@ -2,7 +2,6 @@
 
 train_run   read -> quality control -> principal axes -> model -> RUN/
 embed_run   RUN/ + read -> match -> project -> encode -> PREFIX.embedding.tsv, PREFIX.match.tsv
-bounds_run  RUN/ + read -> match -> project -> bounds of log p(x)
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from genovi.bounds import Bounds, joined, measure
-from genovi.encoding import Components
-from genovi.errors import DataError, MismatchError
+from genovi.errors import ConfigError, DataError, MismatchError
 from genovi.files import atomic_folder, atomic_path, check_writable
 from genovi.genotypes.filtering import apply_qc
 from genovi.genotypes.matching import VariantMatch, align, match_variants
@@ -36,8 +33,9 @@ from genovi.structure.noise import NoiseFloor
 from genovi.structure.pca import PrincipalAxes, fit_axes
 from genovi.structure.projection import project, sample_blocks
 from genovi.structure.standardise import Standardiser
-from genovi.summaries import BOUND_DRAWS, BoundsSummary, EmbedSummary, TrainSummary, measure_bounds
+from genovi.summaries import EmbedSummary, TrainSummary, measure_bounds
 from genovi.trained import TrainedModel
+from genovi.training.checkpointing import SUFFIX, Checkpoints
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
 from genovi.training.loop import DivergedError, Fit, fit
@@ -86,6 +84,32 @@ def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: i
     return min(max(MIN_AXES, wanted), available)
 
 
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """How a run outlives being stopped.
+
+    Attributes:
+        every: Minutes between checkpoints; 0 writes one after every epoch.
+        resume: Whether to go on from a checkpoint that is there.
+        folder: Where checkpoints lie; None takes ``RUN.checkpoint``, beside the folder of the run.
+
+    Raises:
+        ConfigError: a negative time.
+    """
+
+    every: float = 5.0
+    resume: bool = True
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.every >= 0:
+            raise ConfigError("--checkpoint-every must not be negative", where=self.every)
+
+    def folder_of(self, out: Path) -> Path:
+        """Where checkpoints of the run ``out`` lie."""
+        return self.folder if self.folder is not None else out.with_name(out.name + SUFFIX)
+
+
 def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
     """What ``train_run`` would do, without training."""
     found = describe(inputs)
@@ -110,6 +134,7 @@ def train_run(
     monitor: Monitor,
     log_lines: Callable[[], str],
     force: bool,
+    checkpointing: CheckpointConfig | None = None,
 ) -> TrainSummary:
     """Train on genotypes and write the folder ``out``.
 
@@ -122,23 +147,39 @@ def train_run(
         monitor: Is told of every epoch.
         log_lines: Text for ``genovi.log``.
         force: Overwrite ``out``.
+        checkpointing: Keep the state of training on disk until ``out`` is written; None keeps none.
 
     Raises:
         GenoviError: its children, for bad input, data that do not fit, or lack of resources.
+        InterruptedRunError: the monitor asked to stop.
         DivergedError: the loss became infinite; the last good weights are written to ``out`` + ".diverged".
     """
     check_writable(out, force)
     choose_device(config.training.device)
     cohort = _prepare(inputs, config, labels)
+    checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing)
     try:
-        trained = fit(cohort.x, config.model, config.training, Seeds(config.seed), monitor, cohort.noise_floor)
+        trained = fit(
+            cohort.x, config.model, config.training, Seeds(config.seed), monitor, cohort.noise_floor, checkpoints
+        )
     except DivergedError as error:
         if error.fit.history:
             aside = out.with_name(out.name + ".diverged")
             _write_run(aside, error.fit, cohort, config, provenance, log_lines)
             logger.warning("wrote the last good weights to %s", aside)
         raise
-    return _write_run(out, trained, cohort, config, provenance, log_lines)
+    outcome = _write_run(out, trained, cohort, config, provenance, log_lines)
+    if checkpoints is not None:
+        checkpoints.remove()
+    return outcome
+
+
+def _checkpoints(out: Path, config: RunConfig, checkpointing: CheckpointConfig) -> Checkpoints:
+    """Two runs may share checkpoints if all that decides the result is the same, the number of threads apart."""
+    training = asdict(config.training) | {"device": choose_device(config.training.device).type}
+    del training["threads"]
+    identity = {"seed": config.seed, "pcs": config.pcs, **config.qc.thresholds(), **asdict(config.model), **training}
+    return Checkpoints(checkpointing.folder_of(out), identity, 60 * checkpointing.every, checkpointing.resume)
 
 
 @dataclass(frozen=True)
@@ -328,51 +369,6 @@ def embed_run(
         if eigenvec:
             embedding.write_eigenvec(temporary[2])
     return EmbedSummary(files, embedding, found, again, odd, provenance.finish())
-
-
-def bounds_run(
-    run: Path,
-    inputs: Sequence[Path],
-    *,
-    draws: int = BOUND_DRAWS,
-    min_overlap: float = MIN_OVERLAP,
-    device: str = "auto",
-    threads: int | None = None,
-    provenance: Provenance,
-) -> BoundsSummary:
-    """Bounds of log p(x) of new samples under a trained model, and its exact value for at most two latent dimensions.
-
-    Samples are matched and projected as by ``embed_run``, all of them as new ones.
-
-    Args:
-        run: Folder of the model.
-        inputs: Genotype files; several are one input.
-        draws: K of the importance-weighted bound.
-        min_overlap: Smallest usable share of the model's variants.
-        device: As in ``TrainingConfig``.
-        threads: CPU threads.
-        provenance: Started; is finished here.
-
-    Raises:
-        MismatchError: too few of the model's variants, or samples with none observed.
-        GenoviError: its other children, for bad input or lack of resources.
-    """
-    chosen = choose_device(device)
-    set_threads(threads)
-    trained = TrainedModel.load(run)
-    matrix = open_genotypes(inputs, split_multiallelic=True)
-    found = match_variants(trained.standardiser.variants, matrix.variants)
-    _check_overlap(found, min_overlap, matrix, run)
-    aligned = align(matrix, found)
-    _check_observed(_missing(aligned), matrix)
-    seed = Seeds(trained.seed).integer("bounds")
-    model, parts = trained.model.to(chosen), []
-    for part in sample_blocks(aligned):
-        components = Components.of(project(trained.axes, trained.standardiser, part), trained.noise_scale)
-        for _, x, excess in components.parts():
-            parts.append(measure(model, x.to(chosen), draws, seed, None if excess is None else excess.to(chosen)))
-    bounds = Bounds.of(joined(parts), "input", aligned.n_samples)
-    return BoundsSummary(bounds, found, provenance.finish())
 
 
 def _check_overlap(found: VariantMatch, min_overlap: float, matrix: GenotypeMatrix, run: Path) -> None:

@@ -128,3 +128,7 @@ class Transfer:
     n_train: int
     n_test: int
     n_left_out: int
+
+    def row(self) -> tuple[str, str, str]:
+        """The accuracy as a row of the table of ``Scores.rows``."""
+        return f"accuracy by {self.k} nearest of {self.n_train} training samples", f"{self.accuracy:.3f}", ""

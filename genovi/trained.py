@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 
 from genovi.errors import DataError, GenoviError
 from genovi.genotypes.matrix import VariantTable
@@ -77,7 +78,8 @@ class TrainedModel:
         tensors = {_MODEL + name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
         tensors[_AXES + "loadings"] = torch.from_numpy(np.ascontiguousarray(self.axes.loadings))
         tensors[_AXES + "singular_values"] = torch.from_numpy(np.ascontiguousarray(self.axes.singular_values))
-        save_file(tensors, folder / "model.safetensors")
+        # not save_file, which lets only the owner read: models lie in folders that groups share
+        (folder / "model.safetensors").write_bytes(to_bytes(tensors))
         manifest = {
             "format": "genovi model",
             "format_version": FORMAT_VERSION,

@@ -53,6 +53,6 @@ def test_match_statuses() -> None:
 
 def test_exit_codes() -> None:
     text = (REPO / "docs" / "exit-codes.md").read_text()
-    documented = {int(code) for code in re.findall(r"^\| (\d) \|", text, re.MULTILINE)}
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
     raised = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
     assert documented == raised | {0}

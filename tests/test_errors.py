@@ -8,9 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genovi.errors import ConfigError, DataError, GenoviError, MismatchError, ResourceError, TrainingError
+from genovi.errors import (
+    ConfigError,
+    DataError,
+    GenoviError,
+    InterruptedRunError,
+    MismatchError,
+    ResourceError,
+    TrainingError,
+)
 
-CODES = {GenoviError: 1, ConfigError: 2, DataError: 3, MismatchError: 4, TrainingError: 4, ResourceError: 5}
+CODES = {
+    GenoviError: 1,
+    ConfigError: 2,
+    DataError: 3,
+    MismatchError: 4,
+    TrainingError: 4,
+    ResourceError: 5,
+    InterruptedRunError: 75,
+}
 
 
 @pytest.mark.parametrize(("kind", "code"), CODES.items())

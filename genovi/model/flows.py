@@ -66,18 +66,20 @@ class Flow(nn.Module):
     def start(self, generator: torch.Generator) -> None:
         """Draw all weights from ``generator``, and begin near the identity."""
         for transform in self.transforms:
-            layers = [m for m in transform.modules() if isinstance(getattr(m, "weight", None), nn.Parameter)]
-            for layer in layers:  # not always torch's own: one coordinate alone gets a network of another kind
-                bound = layer.weight.shape[1] ** -0.5  # type: ignore[union-attr, operator]
-                for parameter in layer.parameters():
-                    nn.init.uniform_(parameter, -bound, bound, generator=generator)
+            # not always layers of torch: one coordinate alone gets a network of another kind, or numbers without one
+            parameters = dict(transform.named_parameters())
+            weights = [name for name in parameters if name.endswith("weight")]
+            for name in weights:
+                bound = parameters[name].shape[1] ** -0.5
+                for part in (name, name.removesuffix("weight") + "bias"):
+                    nn.init.uniform_(parameters.pop(part), -bound, bound, generator=generator)
             with torch.no_grad():
-                if layers:
-                    layers[-1].weight *= 0.1  # type: ignore[operator]
-                    layers[-1].bias.zero_()  # type: ignore[union-attr, operator]
-                else:  # nor a network at all without context
-                    for parameter in transform.parameters():
-                        parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+                if weights:
+                    last = dict(transform.named_parameters())
+                    last[weights[-1]] *= 0.1
+                    last[weights[-1].removesuffix("weight") + "bias"].zero_()
+                for numbers in parameters.values():
+                    numbers.copy_(0.1 * torch.randn(numbers.shape, generator=generator))
 
     def push(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """z_0 to z_S, shape (..., d), and the log-determinant of the Jacobian, shape (...,)."""

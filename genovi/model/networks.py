@@ -15,9 +15,20 @@ DENOISER_WIDTH = 64
 LOG_STD_RANGE = (-7.0, 2.0)
 
 
+class _Linear(nn.Linear):
+    """A linear layer without weights yet; ``initialise`` sets them.
+
+    torch would draw them from the global generator. ``skip_init`` of torch avoids that too, but by way of its meta
+    device, whose first use takes most of a second.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer without weights yet: torch would draw them from the global generator. ``initialise`` sets them."""
-    return nn.utils.skip_init(nn.Linear, inputs, outputs)
+    """A linear layer whose weights are not set yet."""
+    return _Linear(inputs, outputs)
 
 
 def perceptron(sizes: Sequence[int]) -> nn.Sequential:

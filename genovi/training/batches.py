@@ -40,9 +40,15 @@ class Batches:
         self.size = min(size, len(x))
         self.per_epoch = max(1, len(x) // self.size)
         self.generator = generator
+        self.order = torch.arange(len(x), device=generator.device)
+        self.position = 0  # batches of this epoch that were handed out
 
     def epoch(self) -> Iterator[Tensor]:
-        """The batches of one epoch."""
-        order = torch.randperm(len(self.x), generator=self.generator, device=self.generator.device)
-        for start in range(self.per_epoch):
-            yield self.x[order[start * self.size : (start + 1) * self.size]]
+        """The batches of one epoch, or those that are left of it."""
+        if self.position == 0:
+            self.order = torch.randperm(len(self.x), generator=self.generator, device=self.generator.device)
+        while self.position < self.per_epoch:
+            start = self.position * self.size
+            self.position += 1
+            yield self.x[self.order[start : start + self.size]]
+        self.position = 0

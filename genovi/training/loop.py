@@ -10,24 +10,36 @@ the prior presses on it; the learning rate falls by a cosine. Gradients are clip
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genovi.errors import ConfigError, TrainingError
+from genovi.errors import InterruptedRunError, MismatchError, TrainingError
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.vae import LatentModel
 from genovi.seeding import Seeds
 from genovi.training.batches import Batches, split_samples
+from genovi.training.checkpointing import Checkpoints, Snapshot
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
 from genovi.training.monitor import EpochRecord, Monitor
 from genovi.training.objectives import Objective, choose_objective
+from genovi.training.state import (
+    fingerprint,
+    history_of,
+    history_tensor,
+    optimiser_tensors,
+    prefixed,
+    restore_optimiser,
+    under,
+)
 
 BETA_START = 0.05
 WARM_UP = 1 / 3
@@ -35,6 +47,9 @@ CLIP = 5.0
 HELD_OUT_DRAWS = 16
 EVALUATIONS = 60
 _RAMP_STEPS = 100
+_SAME_DATA = 0.05  # in units of noise: components that another machine computed differ by rounding only
+
+logger = logging.getLogger("genovi")
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,7 @@ def fit(
     seeds: Seeds,
     monitor: Monitor,
     noise_floor: np.ndarray | None = None,
+    checkpoints: Checkpoints | None = None,
     objective: Objective | None = None,
 ) -> Fit:
     """Train a model.
@@ -89,26 +105,25 @@ def fit(
         seeds: Streams "split", "init", "batches", "noise", "held-out".
         monitor: Is told of every epoch.
         noise_floor: Least noise standard deviation of each component, shape (k,); None for none.
+        checkpoints: Where to keep the state and whether to go on from what is there; None keeps nothing. A run that
+            goes on ends with the weights of one that was never stopped, on the same kind of machine and device.
         objective: In place of the one that the configurations name.
 
     Raises:
         ConfigError: the objective needs a density that the posterior does not have.
+        InterruptedRunError: the monitor asked to stop; a checkpoint was written, if there is a place for it.
+        MismatchError: the checkpoint was made on other data.
         TrainingError: ``x`` holds NaN or infinite values.
         DivergedError: the loss became infinite or NaN.
-        ResourceError: the device is not there.
+        ResourceError: the device is not there, or a checkpoint cannot be written.
     """
     bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(bad):
         # among the held-out samples it would not even show in the loss: no bound would ever be the best
         raise TrainingError("principal components are not finite", where=f"row {bad[0] + 1}, {len(bad)} of {len(x)}")
-    if config.objective == "iwae" and not model_config.has_density:
-        raise ConfigError(
-            "the importance-weighted bound needs the density of the posterior", where="--objective iwae",
-            why=f"--posterior {model_config.posterior} has none", fix="--objective elbo, which that posterior ignores",
-        )  # fmt: skip
     trainer = _Trainer(x, model_config, config, seeds, noise_floor)
     trainer.objective = objective or trainer.objective
-    return trainer.run(monitor)
+    return trainer.run(monitor, checkpoints)
 
 
 class _Trainer:
@@ -138,31 +153,36 @@ class _Trainer:
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=self.device.type != "mps")
         self.objective = choose_objective(model_config, config)
         self.sleep_weight = config.sleep_weight if model_config.sleeps else 0.0
-        self.step = 0
+        self.step, self.epoch, self.waited = 0, 0, 0
+        self.sums = torch.zeros(6, device=self.device)
         self.best_bound, self.best = -math.inf, copy.deepcopy(self.model.state_dict())
         self.history: list[EpochRecord] = []
+        self.fingerprint = fingerprint(x)
         self.clock = time.perf_counter()
 
-    def run(self, monitor: Monitor) -> Fit:
-        monitor.begin(self.epochs)
-        every = max(1, self.epochs // EVALUATIONS)
-        waited, reason = 0, "finished"
-        for epoch in range(1, self.epochs + 1):
-            means = self._epoch()
-            evaluated = epoch % every == 0 or epoch == self.epochs
-            record = self._record(epoch, means, evaluated)
+    def run(self, monitor: Monitor, checkpoints: Checkpoints | None) -> Fit:
+        if checkpoints is not None and (snapshot := checkpoints.load()) is not None:
+            self._restore(snapshot, checkpoints.folder)
+        monitor.begin(self.epochs, self.epoch)
+        every, reason = max(1, self.epochs // EVALUATIONS), "finished"
+        while self.epoch < self.epochs:
+            means = self._epoch(monitor, checkpoints)
+            self.epoch += 1
+            evaluated = self.epoch % every == 0 or self.epoch == self.epochs
+            record = self._record(self.epoch, means, evaluated)
             if not math.isfinite(record.bound if self.bounded else record.reconstruction):
                 monitor.end("diverged")
-                raise DivergedError(self._result("diverged"), epoch, self.config.lr)
+                raise DivergedError(self._result("diverged"), self.epoch, self.config.lr)
             self.history.append(record)
             monitor.epoch(record)
-            if not evaluated:
-                continue
-            # before beta reaches 1 the objective is another one, so patience starts there
-            waited = 0 if self._keep_if_best(record) or record.beta < 1 else waited + every
-            if waited > self.config.patience:
-                reason = "early stop"
-                break
+            if evaluated:
+                # before beta reaches 1 the objective is another one, so patience starts there
+                self.waited = 0 if self._keep_if_best(record) or record.beta < 1 else self.waited + every
+                if self.waited > self.config.patience:
+                    reason = "early stop"
+                    break
+            if checkpoints is not None and checkpoints.due and self.epoch < self.epochs:
+                checkpoints.save(self._snapshot())
         monitor.end(reason)
         return self._result(reason)
 
@@ -171,26 +191,88 @@ class _Trainer:
         """Whether there is a bound to judge weights by."""
         return self.model.config.has_density
 
-    def _epoch(self) -> list[float]:
-        """One pass; returns means of the four terms, the sleep term and the gradient norm."""
-        sums = torch.zeros(6, device=self.device)
+    def _epoch(self, monitor: Monitor, checkpoints: Checkpoints | None) -> list[float]:
+        """One pass, or the rest of one; returns means of the four terms, the sleep term and the gradient norm."""
         for x in self.batches.epoch():
-            lr, beta = self._schedule()
-            for group in self.optimiser.param_groups:
-                group["lr"] = lr
-            self.optimiser.zero_grad(set_to_none=True)
-            loss, terms = self.objective.loss(self.model, x, self.noise, beta)
-            sleep = self._sleep(len(x))
-            (loss + self.sleep_weight * sleep).backward()
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
-            self.optimiser.step()
-            self.model.likelihood.hold_noise_floor()
-            self.step += 1
-            with torch.no_grad():
-                parts = (terms.reconstruction, terms.prior, terms.chain, terms.entropy)
-                sums += torch.stack([*(part.mean() for part in parts), sleep, norm])
-        means: list[float] = (sums / self.batches.per_epoch).tolist()
+            self._take_step(x)
+            if monitor.stop_requested:
+                self._stop(monitor, checkpoints)
+        means: list[float] = (self.sums / self.batches.per_epoch).tolist()
+        self.sums.zero_()
         return means
+
+    def _take_step(self, x: Tensor) -> None:
+        lr, beta = self._schedule()
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        self.optimiser.zero_grad(set_to_none=True)
+        loss, terms = self.objective.loss(self.model, x, self.noise, beta)
+        sleep = self._sleep(len(x))
+        (loss + self.sleep_weight * sleep).backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimiser.step()
+        self.model.likelihood.hold_noise_floor()
+        self.step += 1
+        with torch.no_grad():
+            parts = (terms.reconstruction, terms.prior, terms.chain, terms.entropy)
+            self.sums += torch.stack([*(part.mean() for part in parts), sleep, norm])
+
+    def _stop(self, monitor: Monitor, checkpoints: Checkpoints | None) -> None:
+        if checkpoints is not None:
+            checkpoints.save(self._snapshot())
+        monitor.end("interrupted")
+        raise InterruptedRunError(
+            "interrupted",
+            where=f"epoch {self.epoch + 1} of at most {self.epochs}",
+            why="nothing was kept" if checkpoints is None else f"a checkpoint is in {checkpoints.folder}",
+            fix="run the same command again" + ("" if checkpoints is None else ": it goes on from there"),
+        )
+
+    def _snapshot(self) -> Snapshot:
+        tensors = {
+            **prefixed("model", self.model.state_dict()),
+            **prefixed("best", self.best),
+            **prefixed("optimiser", optimiser_tensors(self.optimiser)),
+            "random.noise": self.noise.generator.get_state(),
+            "random.batches": self.batches.generator.get_state(),
+            "order": self.batches.order,
+            "sums": self.sums,
+            "history": history_tensor(self.history),
+            "fingerprint": self.fingerprint,
+        }
+        counters = {name: getattr(self, name) for name in ("step", "epoch", "waited")}
+        return Snapshot(
+            tensors,
+            counters
+            | {"position": self.batches.position, "seconds": time.perf_counter() - self.clock}
+            | {"best_bound": self.best_bound.hex()},  # infinite at first, which JSON does not know
+        )
+
+    def _restore(self, snapshot: Snapshot, folder: Path) -> None:
+        tensors, numbers = snapshot.tensors, snapshot.numbers
+        there = tensors["fingerprint"]
+        if there.shape != self.fingerprint.shape or not torch.allclose(
+            there, self.fingerprint, rtol=0, atol=_SAME_DATA
+        ):
+            raise MismatchError(
+                "the checkpoint was made on other data",
+                where=folder,
+                why="genotypes or quality control have changed since",
+                fix="start anew with --resume never",
+            )
+        self.model.load_state_dict(under("model", tensors))
+        self.best = {name: tensor.to(self.device) for name, tensor in under("best", tensors).items()}
+        restore_optimiser(self.optimiser, under("optimiser", tensors))
+        self.noise.generator.set_state(tensors["random.noise"])
+        self.batches.generator.set_state(tensors["random.batches"])
+        self.batches.order = tensors["order"].to(self.batches.order)
+        self.sums = tensors["sums"].to(self.device)
+        self.history = history_of(tensors["history"])
+        self.step, self.epoch, self.waited = (int(numbers[name]) for name in ("step", "epoch", "waited"))
+        self.batches.position = int(numbers["position"])
+        self.best_bound = float.fromhex(numbers["best_bound"])
+        self.clock = time.perf_counter() - float(numbers["seconds"])
+        logger.info("going on from the checkpoint in %s: epoch %d of at most %d", folder, self.epoch, self.epochs)
 
     def _sleep(self, n: int) -> Tensor:
         if self.sleep_weight == 0:

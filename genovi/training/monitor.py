@@ -49,8 +49,13 @@ class EpochRecord:
 class Monitor:
     """Receives training progress; this base class ignores it."""
 
-    def begin(self, epochs: int) -> None:
-        """Training starts and will take at most ``epochs`` epochs."""
+    @property
+    def stop_requested(self) -> bool:
+        """Whether training shall save a checkpoint and stop; asked after every step."""
+        return False
+
+    def begin(self, epochs: int, done: int = 0) -> None:
+        """Training starts, or goes on after ``done`` epochs, and will take at most ``epochs`` epochs in all."""
 
     def epoch(self, record: EpochRecord) -> None:
         """One epoch is over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from helpers import simulate_structure, write_vcf
 
+from genovi.embedding import Embedding
 from genovi.training.monitor import EpochRecord
 
 
@@ -127,10 +129,40 @@ def test_evaluate_other_columns(shell: Any, embedding: Path, panel: Path) -> Non
     assert "super_pop" in result.stdout.splitlines()[1]
 
 
+def test_evaluate_against_genotypes_and_training_samples(shell: Any, panel: Path, tmp_path: Path) -> None:
+    matrix, populations = simulate_structure(2, n_populations=4, n_per=30, n_variants=400, fst=0.2)
+    matrix = replace(matrix, samples=tuple(f"s{i}" for i in range(120)))
+    write_vcf(tmp_path / "cohort.vcf", matrix)
+    place = np.unique(populations, return_inverse=True)[1][:, None] * np.array([[3.0, 1.0]])
+    noise = np.random.default_rng(0).normal(size=(120, 2))
+    for name, which in (("train", slice(0, None, 2)), ("new", slice(1, None, 2))):
+        Embedding(matrix.samples[which], (place + noise)[which]).write_tsv(tmp_path / f"{name}.tsv")
+    genotypes = ["--train", "train.tsv", "--genotypes", "cohort.vcf", "--json", "scores.json"]
+    result = shell("evaluate", "new.tsv", "--labels", panel, *genotypes)
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "scores.json").read_text())
+    accuracy = record["transfer"]["accuracy"]
+    assert accuracy > 0.7
+    last = result.stdout.splitlines()[-1]
+    assert last.split() == ["accuracy", "by", "15", "nearest", "of", "60", "training", "samples", f"{accuracy:.3f}"]
+    for measure in ("trustworthiness", "continuity", "fst_correlation"):
+        assert f"{record['scores'][measure]:.3f}" in result.stdout
+    assert "rank correlation of centroid distances with F_ST" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["absent.tsv", "--labels", "PANEL"], 3, "no such file"),
+        (["EMBEDDING", "--labels", "PANEL", "--train", "absent.tsv"], 3, "no such file (absent.tsv)"),
+        (["EMBEDDING", "--labels", "PANEL", "--train", "other.tsv"], 3, "not an embedding"),
+        (["EMBEDDING", "--labels", "PANEL", "--train", "line.tsv"], 4, "training embedding has 1 axes"),
+        (["EMBEDDING", "--labels", "PANEL", "--genotypes", "absent.vcf"], 3, "no such file (absent.vcf)"),
+        (
+            ["EMBEDDING", "--labels", "PANEL", "--genotypes", "other.vcf"],
+            4,
+            "samples of the embedding have no genotype",
+        ),
         (["EMBEDDING", "--labels", "absent"], 3, "no such file"),
         (["EMBEDDING", "--labels", "PANEL", "--color", "nope"], 2, "no label column"),
         (["EMBEDDING", "--labels", "OTHER"], 4, "no sample has labels"),
@@ -142,6 +174,8 @@ def test_evaluate_refuses(
     shell: Any, embedding: Path, panel: Path, tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
     (tmp_path / "other.tsv").write_text("sample\tpop\nx1\tA\nx2\tB\n")
+    (tmp_path / "line.tsv").write_text("IID\tZ1\n" + "".join(f"s{i}\t{i}\n" for i in range(120)))
+    write_vcf(tmp_path / "other.vcf", simulate_structure(1, 2, 10, 50, 0.1)[0])
     paths = {"EMBEDDING": str(embedding), "OTHER": "other.tsv"}
     typed = [paths.get(word, word).replace("PANEL", str(panel)) for word in words]
     shell.refuses(code, said, "evaluate", *typed)

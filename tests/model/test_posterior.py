@@ -13,9 +13,9 @@ from scipy.stats import kstest
 from toys import DENSE, Recorder, build_model, data_from, noise_for, numpy, stream
 
 from genovi.errors import ConfigError
+from genovi.model.build import build_posterior
 from genovi.model.config import POSTERIORS, ModelConfig
 from genovi.model.densities import Noise
-from genovi.model.build import build_posterior
 from genovi.model.posterior import START_LOG_STD
 from genovi.model.schedule import END
 
@@ -219,7 +219,9 @@ def test_without_auxiliary_variables_the_marginal_density_is_that_of_the_path(po
     model = build_model(posterior, device=device)
     x = model.whiten(data_from(model, 5, 1))
     path = model.posterior.draw(x, noise_for(model, 2), 3)
-    np.testing.assert_allclose(numpy(model.posterior.log_marginal(x, path.z, noise_for(model, 4), 1)), -numpy(path.entropy))
+    np.testing.assert_allclose(
+        numpy(model.posterior.log_marginal(x, path.z, noise_for(model, 4), 1)), -numpy(path.entropy)
+    )
 
 
 def test_the_simple_chain_sees_x_through_its_first_step_alone(device: str) -> None:

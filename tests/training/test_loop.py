@@ -30,7 +30,7 @@ class Listener(Monitor):
 
     told: list[object] = field(default_factory=list)
 
-    def begin(self, epochs: int) -> None:
+    def begin(self, epochs: int, done: int = 0) -> None:
         self.told.append(epochs)
 
     def epoch(self, record: EpochRecord) -> None:

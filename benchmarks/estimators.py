@@ -5,6 +5,7 @@
 Estimators, all of the same model, data, split and number of updates:
 
     path      reparametrised gradients of E_q[w] through the chain (what genovi does)
+    path-4    the same with the mean over as many paths K as the next two have
     vargrad   q by the log-variance loss, half the variance of w over K paths held fixed (Richter et al., NeurIPS 2020);
               decoder and prior by E_q[w]
     rws       reweighted wake-sleep (Bornschein and Bengio, ICLR 2015): q by the cross-entropy of K paths under their
@@ -98,7 +99,15 @@ class Reweighted(Fixed):
         return (weights * (posterior - generative)).sum(0).mean()
 
 
-ESTIMATORS: dict[str, type[Objective]] = {"path": Elbo, "vargrad": VarGrad, "rws": Reweighted}
+class Paths(Objective):
+    """The evidence lower bound by several paths."""
+
+    def loss(self, model: LatentModel, x: Tensor, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
+        terms, _ = model.terms(x, noise, PATHS)
+        return -terms.tempered(beta).mean(), terms
+
+
+ESTIMATORS: dict[str, type[Objective]] = {"path": Elbo, "path-4": Paths, "vargrad": VarGrad, "rws": Reweighted}
 
 
 def toy(n: int = 1000) -> np.ndarray:

@@ -76,7 +76,7 @@ class Flow(nn.Module):
             with torch.no_grad():
                 if weights:
                     last = dict(transform.named_parameters())
-                    last[weights[-1]] *= 0.1
+                    last[weights[-1]].mul_(0.1)
                     last[weights[-1].removesuffix("weight") + "bias"].zero_()
                 for numbers in parameters.values():
                     numbers.copy_(0.1 * torch.randn(numbers.shape, generator=generator))

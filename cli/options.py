@@ -100,6 +100,28 @@ Mind = Annotated[
         "--mind", show_default=False, rich_help_panel=QC, help="Largest missing share of a sample. [default: 0.1]"
     ),
 ]
+Hwe = Annotated[
+    str | None,
+    typer.Option(
+        "--hwe",
+        metavar="P [K] [midp] [keep-fewhet]",
+        show_default=False,
+        rich_help_panel=QC,
+        help="Smallest p-value of Hardy-Weinberg equilibrium, with K that of P 10^(-K n); with keep-fewhet only "
+        "variants with too many heterozygotes go, which differences between populations do not make. [default: none]",
+    ),
+]
+KingCutoff = Annotated[
+    float | None,
+    typer.Option(
+        "--king-cutoff",
+        metavar="KINSHIP",
+        show_default=False,
+        rich_help_panel=QC,
+        help="Train without relatives (0.0884: up to the second degree) and embed them afterwards. [default: none, "
+        "with a warning where there are some]",
+    ),
+]
 IndepPairwise = Annotated[
     str | None,
     typer.Option(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +89,15 @@ class Embedding:
         }
         samples = tuple(sample for part in parts for sample in part.samples)
         return Embedding(samples, **columns, method=parts[0].method)
+
+    def take(self, index: np.ndarray) -> Embedding:
+        """The samples at ``index`` (integers), in that order."""
+        columns = {
+            name: values[index]
+            for name in ("mean", "std", "cluster", "cluster_prob", "missing", "misfit")
+            if (values := getattr(self, name)) is not None
+        }
+        return replace(self, samples=tuple(self.samples[i] for i in index), **columns)
 
     def table(self) -> pd.DataFrame:
         """The embedding as a table with the columns of the file format."""

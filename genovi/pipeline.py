@@ -26,7 +26,7 @@ from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.reading import describe, open_genotypes
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
-from genovi.placing import known_positions, misfit_quantiles, place, place_new, warn_of_misfits
+from genovi.placing import known_positions, misfit_quantiles, place, place_new, place_relatives, warn_of_misfits
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.noise import NoiseFloor
@@ -206,12 +206,16 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
     matrix = open_genotypes(inputs, config.qc.split_multiallelic)
     _check_samples(matrix)  # before quality control, which has other complaints about one sample
     matrix, qc = apply_qc(matrix, config.qc)
-    _check_samples(matrix)
+    _check_samples(matrix, qc)
     _check_axes(matrix, config.pcs)
     missing = _missing(matrix)
     _check_observed(missing, matrix)
+    names = matrix.samples
+    if qc.relatives is not None and qc.relatives.matrix.n_samples:
+        _check_observed(_missing(qc.relatives.matrix), qc.relatives.matrix)
+        names += qc.relatives.matrix.samples
     if labels is not None:
-        _report_labels(labels, matrix)
+        _report_labels(labels, names)
     standardiser = Standardiser.fit(matrix)
     axes, scores = fit_axes(matrix, standardiser, MAX_AXES, Seeds(config.seed))
     k = choose_axes(axes.noise, config.pcs, axes.n_samples, axes.n_axes)
@@ -227,9 +231,16 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
     return _Cohort(matrix, scores / noise_scale, standardiser, axes, noise_scale, qc)
 
 
-def _check_samples(matrix: GenotypeMatrix) -> None:
+def _check_samples(matrix: GenotypeMatrix, qc: QCReport | None = None) -> None:
     n = matrix.n_samples
     if n < MIN_SAMPLES:
+        if qc is not None and qc.relatives is not None and n + qc.relatives.matrix.n_samples >= MIN_SAMPLES:
+            raise DataError(
+                f"only {n} unrelated sample{'' if n == 1 else 's'} to train on",
+                where=matrix.source,
+                why=f"a model needs at least {MIN_SAMPLES}, and --king-cutoff took {qc.relatives.matrix.n_samples}",
+                fix="raise --king-cutoff, or leave it out",
+            )
         raise DataError(
             f"only {n} sample{'' if n == 1 else 's'} to train on",
             where=matrix.source,
@@ -249,11 +260,11 @@ def _check_axes(matrix: GenotypeMatrix, pcs: int | None) -> None:
         )
 
 
-def _report_labels(labels: SampleLabels, matrix: GenotypeMatrix) -> None:
-    matched = match(labels, matrix.samples)
+def _report_labels(labels: SampleLabels, samples: tuple[str, ...]) -> None:
+    matched = match(labels, samples)
     logger.info(
         "labels for %d of %d samples in %s; training does not see them",
-        matrix.n_samples - matched.n_unmatched, matrix.n_samples, labels.source,
+        len(samples) - matched.n_unmatched, len(samples), labels.source,
     )  # fmt: skip
 
 
@@ -277,7 +288,8 @@ def _write_run(
         build=cohort.qc.build.build,
         summary={},
     )
-    embedding = place(model, cohort.matrix, _embedding_seed(config.seed), choose_device("cpu"), training=True)
+    draws, device = _embedding_seed(config.seed), choose_device("cpu")
+    embedding = place(model, cohort.matrix, draws, device, training=True)
     provenance.finish()
     summary = {
         "qc": _without_names(cohort.qc.to_dict()),
@@ -291,7 +303,12 @@ def _write_run(
         "provenance": provenance.to_dict(),
     }
     model = replace(model, summary=summary)
-    outcome = TrainSummary(out, model, embedding, trained, cohort.qc, bounds, provenance)
+    left_out = np.zeros(len(embedding.samples), dtype=bool)
+    if cohort.qc.relatives is not None:
+        scores = cohort.x * cohort.noise_scale
+        embedding = place_relatives(model, embedding, cohort.qc.relatives, scores, draws, device)
+        left_out = np.isin(np.arange(len(embedding.samples)), cohort.qc.relatives.place)
+    outcome = TrainSummary(out, model, embedding, left_out, trained, cohort.qc, bounds, provenance)
     for line in outcome.lines():
         logger.info(line)
     with atomic_folder(out) as folder:

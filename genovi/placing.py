@@ -17,6 +17,7 @@ import torch
 from genovi.embedding import Embedding
 from genovi.encoding import Components, encode
 from genovi.errors import DataError
+from genovi.genotypes.kinship import Relatives
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.structure.projection import project, sample_blocks
 from genovi.trained import TrainedModel
@@ -29,7 +30,13 @@ _NAMES = 5
 
 
 def place(
-    trained: TrainedModel, matrix: GenotypeMatrix, seed: int, device: torch.device, *, training: bool = False
+    trained: TrainedModel,
+    matrix: GenotypeMatrix,
+    seed: int,
+    device: torch.device,
+    *,
+    training: bool = False,
+    shared: np.ndarray | None = None,
 ) -> Embedding:
     """Embed samples, a few thousand at once.
 
@@ -41,13 +48,17 @@ def place(
         seed: Of the posterior draws.
         device: Where to compute.
         training: The samples are those that the model was trained on, whose components do not shrink.
+        shared: Of relatives of training samples, see ``project``.
 
     Returns:
         One row for each sample, in the order of ``matrix.samples``.
     """
     parts = []
+    done = 0
     for part in sample_blocks(matrix):
-        projection = project(trained.axes, trained.standardiser, part, training=training)
+        kin = None if shared is None else shared[done : done + part.n_samples]
+        done += part.n_samples
+        projection = project(trained.axes, trained.standardiser, part, training=training, shared=kin)
         components = Components.of(projection, trained.noise_scale)
         parts.append(encode(trained.model, components, part.samples, seed, device))
     return Embedding.concatenate(parts)
@@ -107,6 +118,39 @@ def _same_place(samples: Embedding, mean: np.ndarray, std: np.ndarray) -> np.nda
         ],
         dtype=bool,
     )
+
+
+def place_relatives(
+    trained: TrainedModel,
+    embedding: Embedding,
+    relatives: Relatives,
+    scores: np.ndarray,
+    seed: int,
+    device: torch.device,
+) -> Embedding:
+    """Add the samples that training left out because of their relatives, as new samples with relatives in training.
+
+    Args:
+        trained: The model.
+        embedding: Of the training samples.
+        relatives: The samples left out.
+        scores: Of the training samples, shape (n_training, k), float64, in the unit of the axes.
+        seed: As for ``place``.
+        device: Where to compute.
+
+    Returns:
+        One row for each sample of both, in the order of the input.
+    """
+    if len(relatives.place) == 0:
+        return embedding
+    added = place(trained, relatives.matrix, seed, device, shared=relatives.noise_shared(scores))
+    warn_of_misfits(added, trained)
+    n = len(embedding.samples) + len(added.samples)
+    left_out = np.zeros(n, dtype=bool)
+    left_out[relatives.place] = True
+    # where each row of the input stands in training samples first, relatives second
+    order = np.argsort(np.argsort(left_out, kind="stable"), kind="stable")
+    return Embedding.concatenate([embedding, added]).take(order)
 
 
 def misfit_quantiles(embedding: Embedding) -> dict[str, float]:

@@ -34,7 +34,8 @@ class TrainSummary:
     Attributes:
         out: The folder.
         model: The trained model.
-        embedding: Embedding of the training samples.
+        embedding: Embedding of the training samples, and of those that --king-cutoff left out of training.
+        left_out: Which samples of the embedding are the latter, shape (n_samples,), bool.
         fit: Training history.
         qc: Quality control.
         bounds: How well the model describes samples that it was not trained on.
@@ -44,6 +45,7 @@ class TrainSummary:
     out: Path
     model: TrainedModel
     embedding: Embedding
+    left_out: np.ndarray
     fit: Fit
     qc: QCReport
     bounds: Bounds
@@ -51,11 +53,13 @@ class TrainSummary:
 
     def lines(self) -> list[str]:
         """For people to read."""
-        n, m = len(self.embedding.samples), len(self.model.standardiser.variants)
+        n, m = self.model.axes.n_samples, len(self.model.standardiser.variants)
+        n_out = int(self.left_out.sum())
         return [
             f"trained on {n} samples x {m} variants, {self.model.axes.n_axes} principal components "
             f"({self.model.axes.noise.significant} above the noise), {len(self.fit.history)} epochs "
             f"({self.fit.reason})",
+            *([f"embedded {n_out} relatives of them afterwards"] if n_out else []),
             self.bounds.line(),
             f"{self.provenance.wall_seconds:.0f} s, {self.provenance.peak_memory_mib:.0f} MiB; wrote {self.out}",
         ]

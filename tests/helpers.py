@@ -106,6 +106,24 @@ def matrix_of(dosages: np.ndarray, seed: int = 0) -> GenotypeMatrix:
     return GenotypeMatrix(pack(dosages.astype(np.int8)), samples, variants, source="simulated")
 
 
+def with_children(matrix: GenotypeMatrix, parents: list[tuple[int, int]], seed: int = 0) -> GenotypeMatrix:
+    """``matrix`` of unlinked variants from ``matrix_of`` with a child of each pair of samples behind its samples.
+
+    A sample that is both parents of a "child" has its twin there. Later pairs may name earlier children.
+    """
+    rng = np.random.default_rng([seed, 2])
+    dosages = list(matrix.dosages().T)
+    for one, other in parents:
+        if one == other:
+            dosages.append(dosages[one])
+            continue
+        passed = [(rng.random(len(g)) < np.maximum(g, 0) / 2) for g in (dosages[one], dosages[other])]
+        unknown = (dosages[one] < 0) | (dosages[other] < 0)
+        dosages.append(np.where(unknown, -1, passed[0].astype(np.int8) + passed[1]).astype(np.int8))
+    samples = tuple(f"s{i + 1}" for i in range(len(dosages)))
+    return GenotypeMatrix(pack(np.stack(dosages, axis=1)), samples, matrix.variants, source=matrix.source)
+
+
 def assert_same(one: GenotypeMatrix, other: GenotypeMatrix) -> None:
     """Genotypes, samples and variants are equal."""
     np.testing.assert_array_equal(one.dosages(), other.dosages())

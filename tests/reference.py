@@ -1,10 +1,11 @@
-"""Slow and obvious NumPy versions of what the model computes: the oracles of its tests."""
+"""Slow and obvious versions of what the library computes: the oracles of its tests."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from scipy.special import logsumexp
@@ -158,3 +159,55 @@ def separation(points: np.ndarray, labels: np.ndarray) -> float:
     between = np.stack([group.mean(axis=0) for group in groups]).var(axis=0).sum()
     within = np.mean([group.var(axis=0).sum() for group in groups])
     return float(between / within)
+
+
+def king(a: np.ndarray, b: np.ndarray) -> tuple[int, int, int, int, int, float]:
+    """KING-robust of two samples, shape (n_variants,) each, -1 where missing.
+
+    Returns:
+        Variants that both have; both heterozygous; homozygous for different alleles; the first heterozygous and the
+        second homozygous; the reverse; and the between-family kinship of Manichaikul et al. (2010), equation 11, with
+        the smaller count of heterozygotes (nan where that is 0).
+    """
+    both = [(int(x), int(y)) for x, y in zip(a, b, strict=True) if x >= 0 and y >= 0]
+    het_het = both.count((1, 1))
+    opposite = both.count((0, 2)) + both.count((2, 0))
+    first = sum(x == 1 != y for x, y in both)
+    second = sum(y == 1 != x for x, y in both)
+    least, most = sorted((het_het + first, het_het + second))
+    if least == 0:
+        return len(both), het_het, opposite, first, second, math.nan
+    kinship = (het_het - 2 * opposite) / (2 * least) + 1 / 2 - (least + most) / (4 * least)
+    return len(both), het_het, opposite, first, second, kinship
+
+
+def unrelated(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """What is left when, while pairs are left, the partner of the first sample in one pair only goes, else the first
+    sample in most pairs."""
+    edges = {frozenset(pair) for pair in pairs}
+    left = list(range(n))
+    while edges:
+        degree = {i: sum(i in edge for edge in edges) for i in left}
+        single = [i for i in left if degree[i] == 1]
+        if single:
+            (edge,) = (edge for edge in edges if single[0] in edge)
+            (gone,) = edge - {single[0]}
+        else:
+            gone = max(left, key=lambda i: (degree[i], -i))
+        left.remove(gone)
+        edges = {edge for edge in edges if gone not in edge}
+    return left
+
+
+def hardy_weinberg(het: int, rare: int, n: int, midp: bool = False) -> float:
+    """p-value of the exact test, by fractions, from all outcomes."""
+    f = math.factorial
+    chance = {}
+    for h in range(rare % 2, rare + 1, 2):
+        one, other = (rare - h) // 2, n - h - (rare - h) // 2
+        ways = Fraction(2**h * f(n), f(h) * f(one) * f(other))
+        chance[h] = ways * Fraction(f(rare) * f(2 * n - rare), f(2 * n))
+    assert sum(chance.values()) == 1
+    at_most = sum(p for p in chance.values() if p <= chance[het])
+    ties = sum(p for p in chance.values() if p == chance[het])
+    return float(at_most - ties / 2 if midp else at_most)

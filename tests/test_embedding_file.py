@@ -158,3 +158,15 @@ def test_absent_file_and_folder(tmp_path: Path) -> None:
 def test_inconsistent_embeddings_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         Embedding(**{"samples": ("a", "b"), "mean": np.zeros((2, 2)), **fields})
+
+
+def test_samples_can_be_taken_in_another_order() -> None:
+    mean = np.arange(6.0).reshape(3, 2)
+    whole = Embedding(("a", "b", "c"), mean, mean + 1, np.array([1, 2, 3]), method="pca")
+    taken = whole.take(np.array([2, 0]))
+    assert (taken.samples, taken.method, taken.misfit) == (("c", "a"), "pca", None)
+    np.testing.assert_array_equal(taken.mean, mean[[2, 0]])
+    assert taken.std is not None
+    assert taken.cluster is not None
+    np.testing.assert_array_equal(taken.std, mean[[2, 0]] + 1)
+    assert taken.cluster.tolist() == [3, 1]

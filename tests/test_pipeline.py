@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import simulate_structure, write_vcf
+from helpers import simulate_structure, with_children, write_vcf
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
@@ -487,6 +487,115 @@ def test_a_device_that_is_not_there_is_noticed_before_reading(world: World, tmp_
     with pytest.raises(ResourceError, match="device not available"):
         embed(world.run, tmp_path / "nowhere.vcf", tmp_path / "x", device=absent)
     assert not list(tmp_path.iterdir())
+
+
+@dataclass(frozen=True)
+class Families:
+    """A cohort with families, shuffled, and a run that was trained on unrelated samples of it."""
+
+    folder: Path
+    matrix: GenotypeMatrix
+    twin: tuple[str, str]
+    labels: dict[str, str]
+    summary: TrainSummary
+
+
+UNRELATED = replace(
+    QUICK,
+    qc=QCConfig(king_cutoff=0.0884, indep_pairwise=None),
+    model=ModelConfig(hidden=64, steps=2, components=8),
+    training=TrainingConfig(epochs=0, steps=250, batch_size=64, device="cpu", threads=1),
+)
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory: pytest.TempPathFactory) -> Families:
+    folder = tmp_path_factory.mktemp("families")
+    matrix, populations = simulate_structure(4, 3, 30, 5000, 0.05, 0.01)
+    parents = [(0, 1), (0, 1), (2, 2), (30, 31), (30, 31), (30, 32), (60, 61), (62, 63)]
+    matrix = renamed(with_children(matrix, parents))
+    names = dict(zip(matrix.samples, [*populations, *(populations[i] for i, _ in parents)], strict=True))
+    twin = (matrix.samples[2], matrix.samples[92])
+    matrix = matrix.take_samples(np.random.default_rng(3).permutation(98))
+    write_vcf(folder / "all.vcf.gz", matrix, "bgzf")
+    return Families(folder, matrix, twin, names, train(folder / "all.vcf.gz", folder / "run", UNRELATED))
+
+
+def test_relatives_are_embedded_in_their_place(families: Families) -> None:
+    summary = families.summary
+    written = Embedding.read_tsv(families.folder / "run" / "embedding.tsv")
+    assert written.samples == summary.embedding.samples == families.matrix.samples
+    np.testing.assert_allclose(written.mean, summary.embedding.mean, rtol=1e-5, atol=1e-9)
+    qc = json.loads((families.folder / "run" / "qc.json").read_text())
+    step = next(step for step in qc["steps"] if step["name"] == "--king-cutoff")
+    left_out = [name for name, out in zip(written.samples, summary.left_out, strict=True) if out]
+    assert step["examples"] == left_out
+    assert step["removed"] == len(left_out) == 8
+    assert qc["n_samples"] == {"before": 98, "after": 90}
+    assert summary.model.axes.n_samples == 90
+    assert any("trained on 90 samples" in line for line in summary.lines())
+    assert any("embedded 8 relatives" in line for line in summary.lines())
+    assert b"PERSON" not in (families.folder / "run" / "model.json").read_bytes()
+
+
+def test_relatives_land_among_their_own_population(families: Families) -> None:
+    embedding, out = families.summary.embedding, families.summary.left_out
+    labels = np.array([families.labels[name] for name in embedding.samples])
+    judge = KNeighborsClassifier(10).fit(embedding.mean[~out], labels[~out])
+    assert judge.score(embedding.mean[out], labels[out]) == 1
+
+
+def test_training_is_that_on_the_unrelated_alone(families: Families, tmp_path: Path) -> None:
+    """Frequencies, axes, model and misfit limit know nothing of the relatives."""
+    out = families.summary.left_out
+    model = families.summary.model
+    kept = families.matrix.take_samples(~out)
+    names = frozenset(model.standardiser.variants.id)
+    write_vcf(tmp_path / "kept.vcf", kept)
+    config = replace(UNRELATED, qc=QCConfig(king_cutoff=0.0884, indep_pairwise=None, extract=names))
+    alone = train(tmp_path / "kept.vcf", tmp_path / "run", config)
+    assert not alone.left_out.any()
+    for name in ("model.safetensors", "variants.tsv.gz"):
+        assert (tmp_path / "run" / name).read_bytes() == (families.folder / "run" / name).read_bytes()
+    np.testing.assert_array_equal(alone.embedding.mean, families.summary.embedding.mean[~out])
+    assert alone.model.summary["misfit"] == model.summary["misfit"]
+    assert alone.bounds == families.summary.bounds
+
+
+def test_relatives_are_not_thrown_out_by_the_noise_they_share(families: Families, tmp_path: Path) -> None:
+    """Training samples shrink relatives less than unrelated new samples, and a twin not at all."""
+    out = families.summary.left_out
+    embedding = families.summary.embedding
+    twin = np.isin(families.matrix.samples, families.twin)
+    np.testing.assert_allclose(*embedding.mean[twin], atol=0.02)
+    assert embedding.misfit is not None
+    limit = families.summary.model.misfit_limit
+    assert limit is not None
+    assert (embedding.misfit[out] < 1.2 * limit).all()
+    again = embed(families.folder / "run", families.folder / "all.vcf.gz", tmp_path / "again")
+    # genovi embed does not know of them
+    assert again.embedding.misfit is not None
+    assert (again.embedding.misfit[out & ~twin] > 1.3 * embedding.misfit[out & ~twin]).all()
+    trained = ~out
+    assert again.again[trained | twin].all()
+    np.testing.assert_allclose(again.embedding.mean[trained | twin], embedding.mean[trained | twin], atol=0.02)
+
+
+def test_labels_of_relatives_count(families: Families, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [f"{name}\t{label}" for name, label in families.labels.items()]
+    (tmp_path / "panel.tsv").write_text("\n".join(["sample\tpop", *rows]) + "\n")
+    quick = replace(UNRELATED, training=QUICK.training)
+    with caplog.at_level(logging.INFO, "genovi"):
+        train(families.folder / "all.vcf.gz", tmp_path / "run", quick, labels=read_labels(tmp_path / "panel.tsv"))
+    assert "labels for 98 of 98 samples" in caplog.text
+
+
+def test_a_cohort_of_one_family_is_refused(tmp_path: Path) -> None:
+    matrix = with_children(simulate_structure(4, 1, 2, 5000, 0.0)[0], [(0, 1)] * 12)
+    write_vcf(tmp_path / "a.vcf", matrix)
+    with pytest.raises(DataError, match=r"only 2 unrelated samples.*--king-cutoff took 12.*raise --king-cutoff"):
+        train(tmp_path / "a.vcf", tmp_path / "run", UNRELATED)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.vcf"]
 
 
 @pytest.mark.parametrize(("n", "pcs", "said"), [(9, None, "only 9 samples"), (12, 12, "at most 11"), (12, 0, "pcs 0")])

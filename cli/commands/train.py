@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,19 +21,21 @@ from genovi_cli.console import Display, RunLog, reporting
 from genovi_cli.help import Command
 
 if TYPE_CHECKING:
+    from genovi.genotypes.hardyweinberg import HardyWeinberg
     from genovi.genotypes.quality import QCConfig
     from genovi.labels import SampleLabels
     from genovi.pipeline import CheckpointConfig, RunConfig
 
 _MODEL = ModelConfig()
 _TRAINING = TrainingConfig()
+_HWE_MODIFIERS = {"midp", "keep-fewhet"}
 
 
 class TrainCommand(Command):
-    """Takes the three values of ``--indep-pairwise`` with or without quotes."""
+    """Takes the values of ``--indep-pairwise`` and ``--hwe`` with or without quotes."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Join three numbers after ``--indep-pairwise`` into one word."""
+        """Join three numbers after ``--indep-pairwise``, and what belongs to ``--hwe``, into one word."""
         words: list[str] = []
         rest = list(args)
         while rest:
@@ -44,6 +47,10 @@ class TrainCommand(Command):
             ):
                 words.append(" ".join(rest[:3]))
                 del rest[:3]
+            elif words[-1] == "--hwe":
+                values = list(takewhile(lambda word: _is_number(word) or word in _HWE_MODIFIERS, rest))
+                words += [" ".join(values)] if values else []
+                del rest[: len(values)]
         return super().parse_args(ctx, words)
 
 
@@ -57,6 +64,8 @@ def train(
     maf: opt.Maf = None,
     geno: opt.Geno = None,
     mind: opt.Mind = None,
+    hwe: opt.Hwe = None,
+    king_cutoff: opt.KingCutoff = None,
     indep_pairwise: opt.IndepPairwise = None,
     keep: opt.Keep = None,
     remove: opt.Remove = None,
@@ -96,14 +105,8 @@ def train(
     training = TrainingConfig(
         epochs=epochs, batch_size=batch_size, lr=lr, objective=objective, draws=draws, device=device, threads=threads
     )
-    qc = _qc_config(
-        {"maf": maf, "geno": geno, "mind": mind, "build": build, "autosomes_only": autosome}
-        | {"split_multiallelic": split_multiallelic},
-        indep_pairwise,
-        chr,
-        {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude},
-        not no_long_range_ld,
-    )
+    training.check_objective(model)
+    qc = _filters(ctx.params)
     components = _pcs(pcs)
     known = labels_or_none(labels)
     if not dry_run:
@@ -186,6 +189,18 @@ def _seed_of(checkpoint: Path) -> int | None:
     return seed_of(checkpoint)
 
 
+def _filters(typed: Mapping[str, Any]) -> QCConfig:
+    """Quality control as the options of ``train`` ask for it."""
+    return _qc_config(
+        {name: typed[name] for name in ("maf", "geno", "mind", "build", "split_multiallelic", "king_cutoff")}
+        | {"autosomes_only": typed["autosome"], "hwe": parse_hwe(typed["hwe"])},
+        typed["indep_pairwise"],
+        typed["chr"],
+        {name: typed[name] for name in ("keep", "remove", "extract", "exclude")},
+        not typed["no_long_range_ld"],
+    )
+
+
 def _qc_config(
     given: dict[str, Any],
     indep_pairwise: str | None,
@@ -231,6 +246,29 @@ def parse_indep_pairwise(text: str) -> tuple[int, int, float] | None:
             fix="type --indep-pairwise 50 5 0.2, or 'none' to switch pruning off",
         )
     return int(words[0]), int(words[1]), float(words[2])
+
+
+def parse_hwe(text: str | None) -> HardyWeinberg | None:
+    """What ``--hwe`` asks for; None where it was not typed.
+
+    Raises:
+        ConfigError: it is not a p-value, perhaps a second number, and modifiers.
+    """
+    from genovi.genotypes.hardyweinberg import HardyWeinberg
+
+    if text is None:
+        return None
+    words = text.replace(",", " ").split()
+    numbers = [float(word) for word in words if _is_number(word)]
+    modifiers = [word for word in words if not _is_number(word)]
+    if not 1 <= len(numbers) <= 2 or not set(modifiers) <= _HWE_MODIFIERS:
+        raise ConfigError(
+            f"--hwe {text}",
+            why="it takes a p-value, perhaps k, and the words midp and keep-fewhet",
+            fix="type --hwe 1e-6 keep-fewhet",
+        )
+    p, k = numbers[0], numbers[1] if len(numbers) == 2 else 0.0
+    return HardyWeinberg(p, k, "midp" in modifiers, "keep-fewhet" in modifiers)
 
 
 def _is_number(text: str) -> bool:

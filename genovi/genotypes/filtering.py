@@ -1,19 +1,23 @@
 """Quality control under PLINK's names: which samples and variants stay, and for each step what went and why.
 
 Order: --keep, --remove; --chr or autosomes; --extract, --exclude; biallelic SNPs; duplicate positions; --mind; --geno;
-monomorphic variants; --maf; long-range LD; --indep-pairwise. Later steps see only what earlier ones left. Thresholds
-are PLINK's: a share of missing genotypes above --mind or --geno goes, a minor allele frequency below --maf goes.
+--hwe; monomorphic variants; --maf; --king-cutoff; long-range LD; --indep-pairwise. Later steps see only what earlier
+ones left, the last two only samples without close relatives. Thresholds are PLINK's: a share of missing genotypes above
+--mind or --geno goes, a minor allele frequency below --maf goes, a kinship above --king-cutoff goes.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.counting import AlleleCounts, allele_counts, allele_frequency
+from genovi.genotypes.hardyweinberg import few_heterozygotes, passes_hwe
 from genovi.genotypes.idlists import match_variants, read_id_list
+from genovi.genotypes.kinship import Relatives, autosomal, doubts, related_pairs, unrelated, warn_of_relatives
 from genovi.genotypes.ld import indep_pairwise
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 from genovi.genotypes.quality import QCConfig, QCReport, QCStep
@@ -61,6 +65,7 @@ def apply_qc(matrix: GenotypeMatrix, config: QCConfig) -> tuple[GenotypeMatrix, 
     run.drop_duplicates()
     run.filter_missing_samples()
     run.filter_frequencies()
+    run.set_relatives_aside()
     run.drop_long_range_ld()
     run.prune()
     facts = matrix.facts
@@ -76,6 +81,7 @@ def apply_qc(matrix: GenotypeMatrix, config: QCConfig) -> tuple[GenotypeMatrix, 
             "records_without_gt": facts.records_without_gt,
             "split_records": facts.split_records,
         },
+        relatives=run.relatives,
     )
     return run.matrix, report
 
@@ -112,6 +118,7 @@ class _Run:
         self.matrix = matrix
         self.config = config
         self.steps: list[QCStep] = []
+        self.relatives: Relatives | None = None
         self.chroms = normalise_chromosomes(matrix.variants.chrom)
         self.build = _build_of(matrix, config)
 
@@ -192,20 +199,64 @@ class _Run:
         counts = allele_counts(self.matrix)
         n_samples = self.matrix.n_samples
         complete = (n_samples - counts.n_observed) <= self.config.geno * n_samples
-        varies = (counts.n_alt > 0) & (counts.n_alt < 2 * counts.n_observed)
-        with np.errstate(invalid="ignore"):
-            # The margin of float64 keeps frequencies that equal the threshold, such as 25 of 2,500 at 0.01.
-            common = counts.minor_frequency >= self.config.maf * (1 - 1e-12)
         left = np.ones(self.matrix.n_variants, dtype=bool)
         for name, good, reason in (
             ("--geno", complete, f"more than {self.config.geno:g} of the samples are missing"),
-            ("monomorphic", varies, "all observed alleles are the same"),
-            ("--maf", common, f"the minor allele is rarer than {self.config.maf:g}"),
+            *self._hwe_step(counts, complete),
+            ("monomorphic", _varies(counts), "all observed alleles are the same"),
+            ("--maf", self._common(counts), f"the minor allele is rarer than {self.config.maf:g}"),
         ):
             after = left & good
             self._record(name, "variants", int(left.sum()), int(left.sum() - after.sum()), reason)
             left = after
         self._shrink(left)
+
+    def _common(self, counts: AlleleCounts) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            # The margin of float64 keeps frequencies that equal the threshold, such as 25 of 2,500 at 0.01.
+            return counts.minor_frequency >= self.config.maf * (1 - 1e-12)
+
+    def _hwe_step(self, counts: AlleleCounts, left: np.ndarray) -> list[tuple[str, np.ndarray, str]]:
+        """--hwe where it is asked for, on autosomes."""
+        if self.config.hwe is None:
+            return []
+        good = passes_hwe(counts, self.config.hwe) | ~autosomal(self.chroms)
+        n_few = int((~good & left & few_heterozygotes(counts)).sum())
+        if n_few:
+            logger.warning(
+                "--hwe removes %d variants with too few heterozygotes, as differences between populations make them: "
+                "add keep-fewhet to keep those",
+                n_few,
+            )
+        return [("--hwe", good, self.config.hwe.reason())]
+
+    def set_relatives_aside(self) -> None:
+        """--king-cutoff, or a warning of relatives."""
+        cutoff = self.config.king_cutoff
+        if cutoff is None:
+            self._record("relatives", "samples", self.matrix.n_samples, 0, warn_of_relatives(self.matrix))
+            return
+        if not autosomal(self.chroms).any():
+            raise DataError(
+                "no variants to estimate kinship from",
+                where=self.matrix.source,
+                why="--king-cutoff looks at autosomes only, and none is left",
+                fix="leave --king-cutoff out, or keep autosomes with --chr",
+            )
+        doubt = doubts(self.chroms, cutoff)
+        if doubt is not None:
+            logger.warning("--king-cutoff may take unrelated samples for relatives: %s", doubt)
+        pairs = related_pairs(self.matrix, cutoff)
+        kept = unrelated(self.matrix.n_samples, pairs)
+        self.relatives = Relatives.of(self.matrix, kept, pairs)
+        reason = f"{len(pairs)} pairs have a kinship above {cutoff:g}"
+        self._take_samples("--king-cutoff", kept, reason, self.matrix.n_samples)  # embedded all the same: name all
+        if not kept.all():
+            counts = allele_counts(self.matrix)
+            common = _varies(counts) & self._common(counts)
+            self._take_variants(
+                "--maf again", common, f"without relatives the minor allele is rarer than {self.config.maf:g}"
+            )
 
     def drop_long_range_ld(self) -> None:
         """Regions of long-range LD, where the build is known."""
@@ -234,11 +285,13 @@ class _Run:
     def _shrink(self, mask: np.ndarray) -> None:
         if not mask.all():
             self.matrix = self.matrix.take_variants(mask)
+            if self.relatives is not None:
+                self.relatives = replace(self.relatives, matrix=self.relatives.matrix.take_variants(mask))
             self.chroms = self.chroms[mask]
 
-    def _take_samples(self, name: str, mask: np.ndarray, reason: str) -> None:
+    def _take_samples(self, name: str, mask: np.ndarray, reason: str, n_examples: int = _N_EXAMPLES) -> None:
         gone = np.flatnonzero(~mask)
-        examples = tuple(self.matrix.samples[i] for i in gone[:_N_EXAMPLES])
+        examples = tuple(self.matrix.samples[i] for i in gone[:n_examples])
         self._record(name, "samples", len(mask), len(gone), reason, examples)
         if len(gone):
             self.matrix = self.matrix.take_samples(mask)
@@ -251,6 +304,10 @@ class _Run:
         logger.info("%s: %d of %d %s removed, %d kept (%s)", name, removed, before, kind, step.kept, reason)
         if step.kept == 0:
             raise _nothing_left(self.matrix, kind, [one for one in self.steps if one.kind == kind])
+
+
+def _varies(counts: AlleleCounts) -> np.ndarray:
+    return (counts.n_alt > 0) & (counts.n_alt < 2 * counts.n_observed)
 
 
 def _build_of(matrix: GenotypeMatrix, config: QCConfig) -> BuildGuess:
@@ -279,6 +336,7 @@ _REMEDIES = {
     "biallelic SNPs": "give SNPs; split multi-allelic records with `bcftools norm -m-`",
     "--mind": "raise --mind, or remove bad variants first",
     "--geno": "raise --geno",
+    "--hwe": "lower its p-value",
     "monomorphic": "give more samples",
     "--maf": "lower --maf",
     "long-range LD": "keep these regions with --build none",

@@ -181,7 +181,7 @@ def bcf_row(alleles: np.ndarray, n_alleles: int, counted: int, row: np.ndarray, 
 
 
 @compiled
-def _ones(word: np.uint64) -> np.uint64:
+def ones(word: np.uint64) -> np.uint64:
     """Bits set in ``word``; the compiler turns this pattern into one instruction where there is one."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
@@ -208,10 +208,10 @@ def count_codes(packed: np.ndarray, n_samples: int, per_variant: np.ndarray, sam
         n_missing, n_het, n_other = 0, 0, 0
         for w in range(n_words):
             low, high = words[w] & lower, (words[w] >> np.uint64(1)) & lower
-            n_het += _ones(high & ~low)
-            n_other += _ones(high & low)
+            n_het += ones(high & ~low)
+            n_other += ones(high & low)
             missing = low & ~high
-            n_missing += _ones(missing)
+            n_missing += ones(missing)
             if missing:
                 for k in range(32):
                     sample_missing[32 * w + k] += (missing >> np.uint64(2 * k)) & np.uint64(1)
@@ -255,9 +255,9 @@ def _planes(row: np.ndarray, n_samples: int, scratch: np.ndarray, planes: np.nda
         planes[0, w] = (~low | high) & here
         planes[1, w] = ~(low ^ high) & here
         planes[2, w] = low & high & here
-        n_observed += _ones(planes[0, w])
-        n_homozygous += _ones(planes[1, w])
-        n_without += _ones(planes[2, w])
+        n_observed += ones(planes[0, w])
+        n_homozygous += ones(planes[1, w])
+        n_without += ones(planes[2, w])
     sums[0], sums[1], sums[2] = n_observed, n_homozygous - 2 * n_without, n_homozygous
 
 
@@ -267,8 +267,8 @@ def _complete_r2(a: np.ndarray, b: np.ndarray, sums_a: np.ndarray, sums_b: np.nd
     n_both, n_opposite = 0, 0
     for w in range(a.shape[1]):
         both = a[1, w] & b[1, w]
-        n_both += _ones(both)
-        n_opposite += _ones(both & (a[2, w] ^ b[2, w]))
+        n_both += ones(both)
+        n_opposite += ones(both & (a[2, w] ^ b[2, w]))
     n = sums_a[0]
     covariance = float(n * (n_both - 2 * n_opposite) - sums_a[1] * sums_b[1])
     variances = float(n * sums_a[2] - sums_a[1] ** 2) * float(n * sums_b[2] - sums_b[1] ** 2)
@@ -284,15 +284,15 @@ def _r2(a: np.ndarray, b: np.ndarray) -> float:
     """
     n, sum_a, sum_b, square_a, square_b, product = 0, 0, 0, 0, 0, 0
     for w in range(a.shape[1]):
-        n += _ones(a[0, w] & b[0, w])
+        n += ones(a[0, w] & b[0, w])
         hom_a, hom_b = a[1, w] & b[0, w], b[1, w] & a[0, w]
-        count_a, count_b = _ones(hom_a), _ones(hom_b)
+        count_a, count_b = ones(hom_a), ones(hom_b)
         square_a += count_a
         square_b += count_b
-        sum_a += count_a - 2 * _ones(hom_a & a[2, w])
-        sum_b += count_b - 2 * _ones(hom_b & b[2, w])
+        sum_a += count_a - 2 * ones(hom_a & a[2, w])
+        sum_b += count_b - 2 * ones(hom_b & b[2, w])
         both = hom_a & hom_b
-        product += _ones(both) - 2 * _ones(both & (a[2, w] ^ b[2, w]))
+        product += ones(both) - 2 * ones(both & (a[2, w] ^ b[2, w]))
     covariance = float(n * product - sum_a * sum_b)
     variances = float(n * square_a - sum_a * sum_a) * float(n * square_b - sum_b * sum_b)
     return covariance * covariance / variances if variances > 0 else 0.0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from genovi.errors import ConfigError
+from genovi.genotypes.hardyweinberg import HardyWeinberg
+from genovi.genotypes.kinship import Relatives, check_king_cutoff
 from genovi.genotypes.ld import check_indep_pairwise
 from genovi.genotypes.regions import BUILDS, BuildGuess
 
@@ -18,6 +20,9 @@ class QCConfig:
         maf: Smallest minor allele frequency, in [0, 0.5].
         geno: Largest share of samples missing at a variant, in [0, 1].
         mind: Largest share of variants missing in a sample, in [0, 1].
+        hwe: Test of Hardy-Weinberg equilibrium of autosomal variants; None switches it off.
+        king_cutoff: Largest kinship of two samples that are both trained on, in (0, 0.5]; None takes all, with a
+            warning where relatives are seen.
         indep_pairwise: Window (variants), step (variants) and largest r2 of LD pruning; None switches it off.
         keep: Samples to keep, None for all.
         remove: Samples to remove.
@@ -37,6 +42,8 @@ class QCConfig:
     maf: float = 0.01
     geno: float = 0.05
     mind: float = 0.1
+    hwe: HardyWeinberg | None = None
+    king_cutoff: float | None = None
     indep_pairwise: tuple[int, int, float] | None = (50, 5, 0.2)
     keep: frozenset[str] | None = None
     remove: frozenset[str] | None = None
@@ -54,6 +61,8 @@ class QCConfig:
                 raise ConfigError(f"--{name} {value:g} is outside [0, {top:g}]", fix=f"choose a share in [0, {top:g}]")
         if self.indep_pairwise is not None:
             check_indep_pairwise(*self.indep_pairwise)
+        if self.king_cutoff is not None:
+            check_king_cutoff(self.king_cutoff)
         if self.build not in ("auto", "none", *BUILDS):
             raise ConfigError(f"--build {self.build!r} is not known", fix="choose auto, GRCh37, GRCh38 or none")
         if self.chromosomes is not None and not self.chromosomes:
@@ -65,6 +74,8 @@ class QCConfig:
             "maf": self.maf,
             "geno": self.geno,
             "mind": self.mind,
+            "hwe": None if self.hwe is None else asdict(self.hwe),
+            "king_cutoff": self.king_cutoff,
             "indep_pairwise": None if self.indep_pairwise is None else list(self.indep_pairwise),
             "chromosomes": None if self.chromosomes is None else list(self.chromosomes),
             "autosomes_only": self.autosomes_only,
@@ -117,9 +128,11 @@ class QCReport:
         steps: All steps that ran, also those that removed nothing.
         thresholds: ``QCConfig.thresholds``.
         build: Build used for the long-range LD regions, and why.
-        n_samples: Samples before and after.
+        n_samples: Samples before and after; those after are trained on.
         n_variants: Variants before and after.
         calls: Calls that the reader changed: half calls (missing), haploid calls (two copies), records without GT.
+        relatives: Samples that are not trained on because of --king-cutoff, None without that option. Not part of
+            ``to_dict``.
     """
 
     steps: tuple[QCStep, ...]
@@ -128,6 +141,7 @@ class QCReport:
     n_samples: tuple[int, int]
     n_variants: tuple[int, int]
     calls: dict[str, int] = field(default_factory=dict)
+    relatives: Relatives | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For ``qc.json``."""

@@ -18,6 +18,14 @@ have variance e = s l (1 + g / (l - 1)) shrinks new scores by
     (l - 1) / (l + g - 1),
 
 so they are divided by it, and E accordingly. Axes below the noise edge take the factor of the edge, 1 / (1 + sqrt(g)).
+
+A relative of training samples is between: part of its own noise is theirs, which is in the axes. With kinship phi_i to
+training sample i, whose score is t_i, it shares 2 phi_i of the genome of i by descent, and of the noise of i the axes
+have (1 - f) t_i, f being the factor above. So the score of such a sample is
+
+    (b - (1 - f) sum_i 2 phi_i t_i) / f,
+
+which is the training score itself for the same genotypes (phi = 1/2), and b / f for unrelated samples.
 Source: Lee, Zou, Wright (2010), Annals of Statistics 38(6):3605, theorem 3 (PCA score shrinkage).
 """
 
@@ -66,7 +74,12 @@ def shrinkage(axes: PrincipalAxes) -> np.ndarray:
 
 
 def project(
-    axes: PrincipalAxes, standardiser: Standardiser, matrix: GenotypeMatrix, *, training: bool = False
+    axes: PrincipalAxes,
+    standardiser: Standardiser,
+    matrix: GenotypeMatrix,
+    *,
+    training: bool = False,
+    shared: np.ndarray | None = None,
 ) -> Projection:
     """Scores of samples on fitted axes.
 
@@ -77,6 +90,7 @@ def project(
         standardiser: The one that the axes were fitted with.
         matrix: Genotypes aligned to the standardiser's variants, absent ones missing.
         training: The samples are those that the axes were fitted to: no shrinkage to correct.
+        shared: Of relatives of training samples: sum of 2 phi_i t_i, shape (n_samples, k), float64.
 
     Returns:
         Scores, missingness and excess noise, in the order of ``matrix.samples``.
@@ -100,12 +114,13 @@ def project(
             lost += gone[partly].T.astype(np.float32) @ products
     missing = n_missing / max(matrix.n_variants, 1)
     shorter = np.ones(k) if training else shrinkage(axes)
+    of_kin = np.zeros(k) if shared is None else (1 - shorter) * shared
     if not missing.any():
-        return Projection(moment / shorter, missing, None)
+        return Projection((moment - of_kin) / shorter, missing, None)
     observed = np.broadcast_to(np.eye(k) - absent, (n, k, k)).copy()
     observed[:, lower[0], lower[1]] -= lost  # eigh reads this triangle only
     scores, excess = _solve(moment, observed, missing > 0, axes.noise.variance)
-    return Projection(scores / shorter, missing, excess / np.outer(shorter, shorter))
+    return Projection((scores - of_kin) / shorter, missing, excess / np.outer(shorter, shorter))
 
 
 def sample_blocks(matrix: GenotypeMatrix) -> Iterator[GenotypeMatrix]:

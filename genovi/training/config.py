@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from genovi.errors import ConfigError
+from genovi.model.config import ModelConfig
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 OBJECTIVES = ("elbo", "iwae")
@@ -56,3 +57,17 @@ class TrainingConfig:
             raise ConfigError("holdout must lie in [0, 1)", where=self.holdout)
         if self.threads is not None and self.threads < 1:
             raise ConfigError("--threads must be at least 1", where=self.threads)
+
+    def check_objective(self, model: ModelConfig) -> None:
+        """Whether the objective suits the posterior.
+
+        Raises:
+            ConfigError: it needs a density that the posterior does not have.
+        """
+        if self.objective == "iwae" and not model.has_density:
+            raise ConfigError(
+                "the importance-weighted bound needs the density of the posterior",
+                where="--objective iwae",
+                why=f"--posterior {model.posterior} has none",
+                fix="leave out --objective",
+            )

@@ -21,7 +21,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from genovi.errors import ConfigError
 from genovi.model.adversarial import AdversarialPosterior
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
@@ -106,13 +105,7 @@ def choose_objective(model: ModelConfig, config: TrainingConfig) -> Objective:
     Raises:
         ConfigError: it needs a density that the posterior does not have.
     """
-    if config.objective == "iwae" and not model.has_density:
-        raise ConfigError(
-            "the importance-weighted bound needs the density of the posterior",
-            where="--objective iwae",
-            why=f"--posterior {model.posterior} has none",
-            fix="--objective elbo, which that posterior ignores",
-        )
+    config.check_objective(model)
     if not model.has_density:
         return Adversarial()
     return ImportanceWeighted(config.draws) if config.objective == "iwae" else Elbo()

@@ -95,5 +95,7 @@ def test_objectives_and_their_refusals(shell: Any, vcf: Path) -> None:
         assert shell("train", vcf, *words).exit_code == 0
     shell.refuses(2, "elbo, iwae", "train", vcf, "--out", "new", *FAST, "--objective", "vi")
     shell.refuses(2, "hiaf", "train", vcf, "--out", "new", *FAST, "--posterior", "vae")
-    shell.refuses(2, "needs the density", "train", vcf, "--out", "new", *FAST, "--objective", "iwae", "--posterior", "aae")
+    shell.refuses(
+        2, "needs the density", "train", vcf, "--out", "new", *FAST, "--objective", "iwae", "--posterior", "aae"
+    )
     shell.refuses(2, "--latent-dim 2", "train", vcf, "--out", "new", *FAST, "--prior", "square", "--latent-dim", "3")

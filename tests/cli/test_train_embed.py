@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import simulate_structure, write_vcf
+from helpers import simulate_structure, with_children, write_vcf
 
 from genovi.embedding import Embedding
 from genovi.errors import ConfigError
+from genovi.genotypes.hardyweinberg import HardyWeinberg
 from genovi.genotypes.matrix import GenotypeMatrix
-from genovi_cli.commands.train import parse_indep_pairwise
+from genovi_cli.commands.train import parse_hwe, parse_indep_pairwise
 
 FAST = ("--epochs", "12", "--batch-size", "32", "--device", "cpu", "--threads", "1", "--steps", "2")
 RUN_FILES = {
@@ -151,6 +152,31 @@ def test_quality_control_options_reach_the_library(shell: Any, trained: Path, tm
     assert "  --indep-pairwise 20 2 0.5" in (tmp_path / "run" / "genovi.log").read_text().splitlines()
 
 
+def test_relatives_and_hardy_weinberg_from_the_command_line(shell: Any, tmp_path: Path) -> None:
+    matrix = with_children(simulate_structure(4, 2, 20, 600, 0.05)[0], [(0, 1), (3, 3)])
+    write_vcf(tmp_path / "a.vcf", matrix)
+    result = shell("train", "--king-cutoff", "0.177", "--hwe", "1e-9", "0.001", "midp", "keep-fewhet", "a.vcf",
+                   "--out", "run", *FAST)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert Embedding.read_tsv(tmp_path / "run" / "embedding.tsv").samples == matrix.samples
+    qc = json.loads((tmp_path / "run" / "qc.json").read_text())
+    assert qc["thresholds"]["king_cutoff"] == 0.177
+    assert qc["thresholds"]["hwe"] == {"p": 1e-9, "k": 0.001, "midp": True, "keep_fewhet": True}
+    log = (tmp_path / "run" / "genovi.log").read_text()
+    assert "  --king-cutoff 0.177" in log.splitlines()
+    assert "  --hwe 1e-9 0.001 midp keep-fewhet" in log.splitlines()
+    assert "--king-cutoff: 2 of 42 samples removed, 40 kept" in log
+    assert "embedded 2 relatives of them afterwards" in log
+
+
+def test_relatives_are_warned_of_where_nothing_is_said(shell: Any, tmp_path: Path) -> None:
+    write_vcf(tmp_path / "a.vcf", with_children(simulate_structure(4, 2, 20, 600, 0.05)[0], [(3, 3)]))
+    result = shell("train", "a.vcf", "--out", "run", "--quiet", *FAST)
+    assert result.exit_code == 0, result.output
+    assert "1 pair of close relatives (kinship above 0.245) among 41 samples, s4 and s41," in result.stderr
+    assert "--king-cutoff 0.0884" in result.stderr
+
+
 def test_model_options_reach_the_library(shell: Any, trained: Path, tmp_path: Path) -> None:
     words = ["--latent-dim", "3", "--posterior", "gaussian", "--prior", "normal", "--pcs", "5", "--lr", "0.001"]
     assert shell("train", trained / "old.vcf.gz", "--out", "run", *words, *FAST).exit_code == 0
@@ -225,6 +251,15 @@ def test_embed_keeps_existing_outputs_unless_forced(shell: Any, trained: Path, t
         (["OLD", "--posterior", "flow"], 2, "ddvi, gaussian"),
         (["OLD", "--device", "tpu"], 2, "auto, cpu, cuda, mps"),
         (["OLD", "--maf", "0.7"], 2, "--maf 0.7"),
+        (["OLD", "--king-cutoff", "0"], 2, "outside (0, 0.5]"),
+        (["OLD", "--king-cutoff", "0.7"], 2, "--king-cutoff 0.7"),
+        (["OLD", "--king-cutoff", "nan"], 2, "--king-cutoff nan"),
+        (["OLD", "--king-cutoff", "close"], 2, "--king-cutoff"),
+        (["OLD", "--hwe", "2"], 2, "--hwe 2 "),
+        (["OLD", "--hwe", "1e-6", "-1"], 2, "k is below 0"),
+        (["OLD", "--hwe", "keep-fewhet"], 2, "1e-6 keep-fewhet"),
+        (["OLD", "--hwe", "1e-6 0.1 0.2"], 2, "1e-6 keep-fewhet"),
+        (["OLD", "--hwe", "1e-6 keep"], 2, "--hwe 1e-6 keep"),
         (["OLD", "--indep-pairwise", "50kb 5 0.2"], 2, "counted in variants"),
         (["OLD", "--indep-pairwise", "50kb", "5", "0.2"], 2, "counted in variants"),
         (["OLD", "--indep-pairwise", "a b"], 2, "50 5 0.2"),
@@ -282,6 +317,19 @@ def test_embed_refuses(shell: Any, trained: Path, words: list[str], code: int, s
 )
 def test_indep_pairwise(text: str, meant: tuple[int, int, float] | None) -> None:
     assert parse_indep_pairwise(text) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("1e-6", HardyWeinberg(1e-6)),
+        ("1e-6 0.001", HardyWeinberg(1e-6, 0.001)),
+        ("midp 0.01 keep-fewhet", HardyWeinberg(0.01, 0, True, True)),
+        ("0,0.5,midp", HardyWeinberg(0, 0.5, True)),
+    ],
+)
+def test_hwe(text: str, meant: HardyWeinberg) -> None:
+    assert parse_hwe(text) == meant
 
 
 @pytest.mark.parametrize("text", ["", "50", "50 5", "50 5 0.2 1", "50 5 x", "1.5 5 0.2", "50 5 nan", "50kb 5 0.2"])

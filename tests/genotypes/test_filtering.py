@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import matrix_of, needs, real_data, simulate_structure
+from helpers import assert_same, matrix_of, needs, real_data, simulate_structure, with_children
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -23,6 +23,7 @@ from genovi.genotypes.filtering import (
     apply_qc,
     variant_kinds,
 )
+from genovi.genotypes.hardyweinberg import HardyWeinberg
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
 from genovi.genotypes.reading import open_genotypes
 
@@ -89,6 +90,7 @@ def test_each_step_takes_its_own_and_is_counted(caplog: pytest.LogCaptureFixture
         "--geno": (8, 1),
         "monomorphic": (7, 1),
         "--maf": (6, 1),
+        "relatives": (38, 0),
         "long-range LD": (5, 1),
         "--indep-pairwise": (4, 1),
     }
@@ -212,11 +214,124 @@ def test_when_nothing_is_left_the_greatest_step_is_blamed(config: QCConfig, mess
 @pytest.mark.parametrize(
     "wrong",
     [{"maf": 0.6}, {"maf": -0.1}, {"maf": float("nan")}, {"geno": 1.1}, {"mind": -1}, {"build": "hg19"},
-     {"indep_pairwise": (0, 1, 0.2)}, {"chromosomes": ()}],
+     {"indep_pairwise": (0, 1, 0.2)}, {"chromosomes": ()}, {"king_cutoff": 0}, {"king_cutoff": 0.6}],
 )  # fmt: skip
 def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         QCConfig(**wrong)
+
+
+def test_relatives_are_set_aside_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    matrix = simulate_structure(1, 2, 30, 5000, 0.1, 0.01)[0]
+    matrix = with_children(matrix, [(0, 1), (0, 1), (40, 41), (9, 9)] + [(50 + k, 50 + k) for k in range(10)] * 3)
+    matrix = matrix.take_samples(np.random.default_rng(2).permutation(matrix.n_samples))
+    with caplog.at_level(logging.INFO, logger="genovi"):
+        kept, report = apply_qc(matrix, replace(OPEN, king_cutoff=0.0884, maf=0.05, indep_pairwise=(50, 5, 0.2)))
+    relatives = report.relatives
+    assert relatives is not None
+    gone = relatives.matrix.samples
+    assert len(gone) > 20  # more than other steps name
+    assert set(kept.samples) | set(gone) == set(matrix.samples)
+    assert tuple(s for s in matrix.samples if s not in gone) == kept.samples
+    assert tuple(matrix.samples[i] for i in relatives.place) == gone
+    step = next(step for step in report.steps if step.name == "--king-cutoff")
+    assert (step.kind, step.before, step.removed, step.examples) == ("samples", matrix.n_samples, len(gone), gone)
+    assert "pairs have a kinship above 0.0884" in step.reason
+    assert report.n_samples == (matrix.n_samples, kept.n_samples)
+    assert report.thresholds["king_cutoff"] == 0.0884
+    assert "relatives" not in report.to_dict()
+    assert relatives.matrix.variants.id.tolist() == kept.variants.id.tolist()
+    columns = matrix.take_variants(np.isin(matrix.variants.id, kept.variants.id))
+    assert_same(columns.take_samples(relatives.place), relatives.matrix)
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+def test_without_relatives_a_list_of_the_others_gives_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    matrix = with_children(simulate_structure(1, 2, 30, 5000, 0.1)[0], [(0, 1), (0, 1), (40, 41), (9, 9)])
+    config = QCConfig(king_cutoff=0.0884, maf=0.05, build="none")
+    cut, report = apply_qc(matrix, config)
+    listed, _ = apply_qc(matrix, replace(config, king_cutoff=None, keep=frozenset(cut.samples)))
+    # variants near --maf may differ: the cut comes after a first --maf over all samples
+    common = set(cut.variants.id) & set(listed.variants.id)
+    assert len(common) > 0.98 * max(cut.n_variants, listed.n_variants)
+    assert allele_counts(cut).minor_frequency.min() >= 0.05
+    names = [step.name for step in report.steps]
+    assert (
+        names.index("--maf") < names.index("--king-cutoff") < names.index("--maf again") < names.index("long-range LD")
+    )
+    assert names.index("--king-cutoff") < names.index("--indep-pairwise")
+
+
+def test_a_variant_of_one_family_goes_with_it() -> None:
+    matrix = with_children(simulate_structure(1, 1, 30, 5000, 0.0)[0], [(3, 3)] * 3)
+    dosages = matrix.dosages().copy()
+    dosages[7] = 0
+    dosages[7, [3, 30, 32]] = 1  # three of four copies, of whom the other stays
+    matrix = GenotypeMatrix(matrix_of(dosages).packed, matrix.samples, matrix.variants)
+    kept, report = apply_qc(matrix, replace(OPEN, king_cutoff=0.354))
+    assert report.relatives is not None
+    assert "v8" in apply_qc(matrix, OPEN)[0].variants.id
+    assert "v8" not in kept.variants.id
+    assert next(step.removed for step in report.steps if step.name == "--maf again") == 1
+    assert report.relatives.matrix.n_variants == kept.n_variants
+
+
+def test_few_variants_for_a_cutoff_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    matrix = simulate_structure(1, 2, 30, 500, 0.1)[0]
+    apply_qc(matrix, replace(OPEN, king_cutoff=0.0884))
+    assert "--king-cutoff may take unrelated samples for relatives: 499 variants are too few" in caplog.text
+
+
+def test_kinship_needs_autosomes() -> None:
+    matrix = with_variants(simulate_structure(1, 2, 30, 3, 0.1)[0], chrom=["X", "X", "X"])
+    with pytest.raises(DataError, match=r"no variants to estimate kinship from.*keep autosomes") as caught:
+        apply_qc(matrix, replace(OPEN, king_cutoff=0.0884, chromosomes=("X",)))
+    assert caught.value.exit_code == 3
+
+
+def test_relatives_stay_with_a_warning_unless_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    matrix = with_children(simulate_structure(1, 2, 30, 5000, 0.1)[0], [(0, 1), (9, 9)])
+    kept, report = apply_qc(matrix, OPEN)
+    assert kept.samples == matrix.samples
+    assert report.relatives is None
+    step = next(step for step in report.steps if step.name == "relatives")
+    assert (step.removed, step.kept) == (0, 62)
+    assert step.reason.startswith("3 pairs have a kinship above 0.0884")
+    assert "3 pairs of close relatives" in caplog.text
+
+
+def excess(n_variants: int = 300) -> GenotypeMatrix:
+    """Two populations; everybody is heterozygous at the first ten variants."""
+    dosages = simulate_structure(1, 2, 60, n_variants, 0.3)[0].dosages().copy()
+    dosages[:10] = 1
+    dosages[10:, 0] = 1  # nothing is constant
+    return matrix_of(dosages)
+
+
+def test_hwe_filters_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    both, report = apply_qc(excess(), replace(OPEN, hwe=HardyWeinberg(1e-6)))
+    step = next(step for step in report.steps if step.name == "--hwe")
+    assert step.kind == "variants"
+    assert step.removed == 300 - both.n_variants > 20
+    assert f"--hwe removes {step.removed - 10} variants with too few heterozygotes" in caplog.text
+    assert "keep-fewhet" in caplog.text
+    caplog.clear()
+    kept, report = apply_qc(excess(), replace(OPEN, hwe=HardyWeinberg(1e-6, 0.001, keep_fewhet=True)))
+    step = next(step for step in report.steps if step.name == "--hwe")
+    assert (step.removed, kept.n_variants) == (10, 290)
+    assert step.reason == (
+        "the p-value of Hardy-Weinberg equilibrium is below 1e-06 10^(-0.001 n), too many heterozygotes"
+    )
+    assert report.thresholds["hwe"] == {"p": 1e-6, "k": 0.001, "midp": False, "keep_fewhet": True}
+    assert not caplog.records
+
+
+def test_hwe_looks_at_autosomes_only() -> None:
+    matrix = excess()
+    mixed = with_variants(matrix, chrom=["X"] * 5 + matrix.variants.chrom[5:].tolist())
+    config = replace(OPEN, hwe=HardyWeinberg(1e-6, keep_fewhet=True), autosomes_only=False)
+    assert apply_qc(mixed, config)[0].n_variants == 295
+    assert "--hwe" not in [step.name for step in apply_qc(mixed, OPEN)[1].steps]
 
 
 def test_one_sample_passes_where_filters_allow() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from helpers import real_data, simulate_structure
+from helpers import real_data, simulate_structure, with_children
 
 from genovi.genotypes.filtering import apply_qc
 from genovi.genotypes.matrix import GenotypeMatrix, pack
@@ -138,6 +138,32 @@ def test_scores_vary_about_those_of_the_complete_samples_as_the_excess_noise_say
     # chi-squared of 6 degrees of freedom each: the mean of 60 has a standard deviation of 0.45
     assert distance.mean() == pytest.approx(6, abs=1.5)
     assert np.mean(distance < 12.59) > 0.85  # 95 % quantile
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.2])
+def test_relatives_of_training_samples_spread_as_far_as_new_samples(split: Split, gaps: float) -> None:
+    """A child's noise is half its parents', which is in the axes: the correction for new samples throws it out."""
+    n = split.training.n_samples
+    parents = [(i, i + 1) for i in range(0, n - 1, 2)]
+    family = with_children(split.training, parents)
+    children = family.take_samples(np.arange(n, family.n_samples))
+    holes = np.random.default_rng(3).random((children.n_variants, children.n_samples)) < gaps
+    children = GenotypeMatrix(pack(np.where(holes, -1, children.dosages()).astype(np.int8)), children.samples,
+                              children.variants)  # fmt: skip
+    shared = np.array([(split.scores[a] + split.scores[b]) / 2 for a, b in parents])
+    found = project(split.axes, split.standardiser, children, shared=shared).scores
+    naive = project(split.axes, split.standardiser, children).scores
+    middle = shared  # of the parents; alleles that a child gets vary about it as much as in an unrelated new sample
+    noise = split.axes.noise.edge / 2  # half the variance within families
+    beyond = slice(3, None)
+    assert ((found - middle)[:, beyond].var(axis=0) < 2.5 * noise / (1 - gaps)).all()
+    np.testing.assert_allclose(found.mean(axis=0), middle.mean(axis=0), atol=0.5 * np.sqrt(split.axes.noise.edge))
+    assert (naive[:, beyond].var(axis=0) > 3 * found[:, beyond].var(axis=0)).all()
+
+
+def test_a_copy_of_a_training_sample_gets_its_score(split: Split) -> None:
+    copies = project(split.axes, split.standardiser, split.training, shared=split.scores).scores
+    np.testing.assert_allclose(copies, split.scores, atol=1e-3)
 
 
 def test_a_block_of_samples_gets_what_all_together_get(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,21 @@ Mind = Annotated[
         "--mind", show_default=False, rich_help_panel=QC, help="Largest missing share of a sample. [default: 0.1]"
     ),
 ]
+_ASKED = "Only where it is asked for."
+AskedMaf = Annotated[
+    float | None,
+    typer.Option("--maf", show_default=False, rich_help_panel=QC, help=f"Smallest minor allele frequency. {_ASKED}"),
+]
+AskedGeno = Annotated[
+    float | None,
+    typer.Option(
+        "--geno", show_default=False, rich_help_panel=QC, help=f"Largest missing share of a variant. {_ASKED}"
+    ),
+]
+AskedMind = Annotated[
+    float | None,
+    typer.Option("--mind", show_default=False, rich_help_panel=QC, help=f"Largest missing share of a sample. {_ASKED}"),
+]
 Hwe = Annotated[
     str | None,
     typer.Option(
@@ -154,6 +169,16 @@ Chr = Annotated[
         "--chr", metavar="LIST", show_default=False, rich_help_panel=QC, help="Chromosomes to keep, such as 1-4,22,X."
     ),
 ]
+Region = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region",
+        metavar="CHR:FROM-TO",
+        show_default=False,
+        rich_help_panel=QC,
+        help="Regions to keep, 1-based, both ends inside; several with commas or by repeating the option.",
+    ),
+]
 Autosome = Annotated[
     bool | None,
     typer.Option(
@@ -183,6 +208,17 @@ SplitMultiallelic = Annotated[
 ]
 NoLongRangeLd = Annotated[
     bool, typer.Option("--no-long-range-ld", rich_help_panel=QC, help="Do not exclude regions of long-range LD.")
+]
+
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        "--memory",
+        metavar="MB",
+        show_default=False,
+        help="Most memory while reading, in MiB; what is kept beyond it goes to a temporary file beside the output. "
+        "[default: half of what is free]",
+    ),
 ]
 
 Resume = Annotated[

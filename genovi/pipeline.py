@@ -19,11 +19,13 @@ import numpy as np
 
 from genovi.errors import ConfigError, DataError, MismatchError
 from genovi.files import atomic_folder, atomic_path, check_writable
-from genovi.genotypes.filtering import apply_qc
+from genovi.genotypes.batches import joined_name
+from genovi.genotypes.filtering import filter_sources
 from genovi.genotypes.matching import VariantMatch, align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.memory import plan_memory
 from genovi.genotypes.quality import QCConfig, QCReport
-from genovi.genotypes.reading import describe, open_genotypes
+from genovi.genotypes.reading import describe, open_genotypes, open_sources
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
 from genovi.placing import known_positions, misfit_quantiles, place, place_new, place_relatives, warn_of_misfits
@@ -61,6 +63,7 @@ class RunConfig:
         training: Optimisation.
         pcs: Principal components given to the model; None chooses by the noise floor (see ``choose_axes``).
         seed: Root seed.
+        memory: Most memory while reading, in MiB; None for half of what is free.
     """
 
     qc: QCConfig
@@ -68,6 +71,7 @@ class RunConfig:
     training: TrainingConfig
     pcs: int | None
     seed: int
+    memory: float | None = None
 
 
 def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: int) -> int:
@@ -156,7 +160,7 @@ def train_run(
     """
     check_writable(out, force)
     choose_device(config.training.device)
-    cohort = _prepare(inputs, config, labels)
+    cohort = _prepare(inputs, config, labels, out.parent)
     checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing)
     try:
         trained = fit(
@@ -202,11 +206,12 @@ class _Cohort:
         return np.sqrt(self.axes.score_noise) / self.noise_scale
 
 
-def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None) -> _Cohort:
-    matrix = open_genotypes(inputs, config.qc.split_multiallelic)
-    _check_samples(matrix)  # before quality control, which has other complaints about one sample
-    matrix, qc = apply_qc(matrix, config.qc)
-    _check_samples(matrix, qc)
+def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None, folder: Path) -> _Cohort:
+    with open_sources(inputs, config.qc.split_multiallelic) as sources:
+        # before quality control, which has other complaints about one sample
+        _check_samples(len(sources[0].samples), joined_name([source.name for source in sources]))
+        matrix, qc = filter_sources(sources, config.qc, plan_memory(config.memory, folder))
+    _check_samples(matrix.n_samples, matrix.source, qc)
     _check_axes(matrix, config.pcs)
     missing = _missing(matrix)
     _check_observed(missing, matrix)
@@ -231,22 +236,16 @@ def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | N
     return _Cohort(matrix, scores / noise_scale, standardiser, axes, noise_scale, qc)
 
 
-def _check_samples(matrix: GenotypeMatrix, qc: QCReport | None = None) -> None:
-    n = matrix.n_samples
-    if n < MIN_SAMPLES:
-        if qc is not None and qc.relatives is not None and n + qc.relatives.matrix.n_samples >= MIN_SAMPLES:
-            raise DataError(
-                f"only {n} unrelated sample{'' if n == 1 else 's'} to train on",
-                where=matrix.source,
-                why=f"a model needs at least {MIN_SAMPLES}, and --king-cutoff took {qc.relatives.matrix.n_samples}",
-                fix="raise --king-cutoff, or leave it out",
-            )
-        raise DataError(
-            f"only {n} sample{'' if n == 1 else 's'} to train on",
-            where=matrix.source,
-            why=f"a model needs at least {MIN_SAMPLES}",
-            fix="add samples, or embed these with a model trained on a reference: genovi embed",
-        )
+def _check_samples(n: int, source: str, qc: QCReport | None = None) -> None:
+    if n >= MIN_SAMPLES:
+        return
+    taken = 0 if qc is None or qc.relatives is None else qc.relatives.matrix.n_samples
+    what, why = f"sample{'' if n == 1 else 's'} to train on", f"a model needs at least {MIN_SAMPLES}"
+    fix = "add samples, or embed these with a model trained on a reference: genovi embed"
+    if taken and n + taken >= MIN_SAMPLES:
+        what, why = f"unrelated {what}", f"{why}, and --king-cutoff took {taken}"
+        fix = "raise --king-cutoff, or leave it out"
+    raise DataError(f"only {n} {what}", where=source, why=why, fix=fix)
 
 
 def _check_axes(matrix: GenotypeMatrix, pcs: int | None) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
     from genovi.embedding import Embedding
+    from genovi.genotypes.quality import QCConfig
     from genovi.labels import SampleLabels
     from genovi.provenance import Provenance
 
@@ -51,3 +52,35 @@ def read_embedding(path: Path) -> Embedding:
 
     embedding = Embedding.read_tsv(path)
     return replace(embedding, method=path.absolute().parent.name) if path.name == "embedding.tsv" else embedding
+
+
+def qc_config(
+    given: Mapping[str, Any],
+    lists: Mapping[str, Path | None],
+    *,
+    chr: str | None,
+    region: Sequence[str] | None,
+) -> QCConfig:
+    """The library's filters with what was typed in their place.
+
+    Args:
+        given: Settings of ``QCConfig``; None where nothing was typed.
+        lists: Files of --keep, --remove, --extract, --exclude.
+        chr: Text of --chr.
+        region: Texts of --region.
+    """
+    from genovi.genotypes.choosing import parse_regions
+    from genovi.genotypes.idlists import read_id_list
+    from genovi.genotypes.quality import QCConfig
+    from genovi.genotypes.regions import parse_chromosomes
+
+    # None switches --indep-pairwise off; elsewhere it means that nothing was typed
+    settings = {name: value for name, value in given.items() if value is not None or name == "indep_pairwise"}
+    if chr is not None:
+        settings["chromosomes"] = parse_chromosomes(chr)
+    if region:
+        settings["regions"] = parse_regions(region)
+    for name, path in lists.items():
+        if path is not None:
+            settings[name] = read_id_list(path, "samples" if name in ("keep", "remove") else "variants")
+    return QCConfig(**settings)

@@ -16,7 +16,7 @@ from genovi.files import check_writable
 from genovi.model.config import ModelConfig
 from genovi.training.config import TrainingConfig
 from genovi_cli import options as opt
-from genovi_cli.commands.common import draw_seed, labels_or_none, start_provenance
+from genovi_cli.commands.common import draw_seed, labels_or_none, qc_config, start_provenance
 from genovi_cli.console import Display, RunLog, reporting
 from genovi_cli.help import Command
 
@@ -72,6 +72,7 @@ def train(
     extract: opt.Extract = None,
     exclude: opt.Exclude = None,
     chr: opt.Chr = None,
+    region: opt.Region = None,
     autosome: opt.Autosome = None,
     build: opt.Build = None,
     no_long_range_ld: opt.NoLongRangeLd = False,
@@ -88,6 +89,7 @@ def train(
     lr: opt.LearningRate = _TRAINING.lr,
     device: opt.Device = _TRAINING.device,
     threads: opt.Threads = _TRAINING.threads,
+    memory: opt.Memory = None,
     seed: opt.Seed = None,
     resume: opt.Resume = "auto",
     checkpoint_every: opt.CheckpointEvery = 5.0,
@@ -116,7 +118,7 @@ def train(
     checkpointing = _checkpointing(resume, checkpoint_every)
     if seed is None and checkpointing.resume:
         seed = _seed_of(checkpointing.folder_of(out))
-    config = RunConfig(qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed))
+    config = RunConfig(qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed), memory=memory)
     if dry_run:
         for line in plan_run(inputs, config):
             typer.echo(line)
@@ -191,37 +193,16 @@ def _seed_of(checkpoint: Path) -> int | None:
 
 def _filters(typed: Mapping[str, Any]) -> QCConfig:
     """Quality control as the options of ``train`` ask for it."""
-    return _qc_config(
+    pruning = typed["indep_pairwise"]
+    return qc_config(
         {name: typed[name] for name in ("maf", "geno", "mind", "build", "split_multiallelic", "king_cutoff")}
-        | {"autosomes_only": typed["autosome"], "hwe": parse_hwe(typed["hwe"])},
-        typed["indep_pairwise"],
-        typed["chr"],
+        | {"autosomes_only": typed["autosome"], "hwe": parse_hwe(typed["hwe"])}
+        | {"long_range_ld": not typed["no_long_range_ld"]}
+        | ({} if pruning is None else {"indep_pairwise": parse_indep_pairwise(pruning)}),
         {name: typed[name] for name in ("keep", "remove", "extract", "exclude")},
-        not typed["no_long_range_ld"],
+        chr=typed["chr"],
+        region=typed["region"],
     )
-
-
-def _qc_config(
-    given: dict[str, Any],
-    indep_pairwise: str | None,
-    chromosomes: str | None,
-    lists: dict[str, Path | None],
-    lrld: bool,
-) -> QCConfig:
-    """The library's defaults with what was typed in their place."""
-    from genovi.genotypes.idlists import read_id_list
-    from genovi.genotypes.quality import QCConfig
-    from genovi.genotypes.regions import parse_chromosomes
-
-    settings = {name: value for name, value in given.items() if value is not None}
-    if indep_pairwise is not None:
-        settings["indep_pairwise"] = parse_indep_pairwise(indep_pairwise)
-    if chromosomes is not None:
-        settings["chromosomes"] = parse_chromosomes(chromosomes)
-    for name, path in lists.items():
-        if path is not None:
-            settings[name] = read_id_list(path, "samples" if name in ("keep", "remove") else "variants")
-    return QCConfig(**settings, long_range_ld=lrld)
 
 
 def parse_indep_pairwise(text: str) -> tuple[int, int, float] | None:

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from genovi.errors import DataError
-from genovi.genotypes.bgzf import open_bytes, truncated
-from genovi.genotypes.building import MatrixBuilder
-from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
+from genovi.genotypes.batches import Batch, Batches, Source, rows_in_batch
+from genovi.genotypes.bgzf import open_bytes, raw_offset, truncated
+from genovi.genotypes.building import RowBuilder, decode_text
+from genovi.genotypes.choosing import Choice
+from genovi.genotypes.indexes import IndexedPart, check_count, look_up
+from genovi.genotypes.matrix import InputFacts
 from genovi.genotypes.vcf import no_genotypes
 from genovi.genotypes.vcfheader import HeaderEvidence, parse_samples
 
 MAGIC = b"BCF\x02"
 
+_STRIDE = 64  # records between looks at how much waits
 _MAX_HEADER = 1 << 30
 _MAX_RECORD = 1 << 31
 _WIDTHS = {1: 1, 2: 2, 3: 4, 5: 4, 7: 1}  # bytes an element: int8, int16, int32, float, char
@@ -36,37 +41,62 @@ class _MalformedError(Exception):
     """A record that contradicts the format; turned into a DataError with its number."""
 
 
-def read_bcf(path: Path, compression: str, split: bool = False) -> GenotypeMatrix:
-    """Read a BCF 2 file.
+def bcf_source(path: Path, compression: str, split: bool = False) -> Source:
+    """Open a BCF 2 file as far as its header.
 
     Args:
         path: The file.
         compression: "plain", "gzip" or "BGZF".
-        split: As for ``vcf.read_vcf``.
+        split: As for ``vcf.vcf_source``.
 
     Returns:
-        One row a record, in file order, as ``vcf.read_vcf`` gives for the same data.
+        One row a record, in file order, as ``vcf.vcf_source`` gives for the same data.
 
     Raises:
         DataError: the file is truncated or a record is malformed; names file and record.
     """
     with open_bytes(path, compression) as stream:
         header = _Header(_read_header(stream, path), path)
-        records = _Records(path, header, split)
-        while True:
-            lengths = stream.read(8)
-            if not lengths:
-                break
-            if len(lengths) < 8:
-                raise truncated(path, f"it ends inside record {len(records) + 1}")
-            n_shared, n_individual = struct.unpack("<II", lengths)
-            if n_shared + n_individual > _MAX_RECORD:
-                raise records.bad("a record longer than 2 GiB")
-            body = stream.read(n_shared + n_individual)
-            if len(body) < n_shared + n_individual:
-                raise truncated(path, f"it ends inside record {len(records) + 1}")
-            records.add(body[:n_shared], body[n_shared:])
-    return records.finish(f"BCF ({compression})")
+    form = f"BCF ({compression})"
+    names = {number: decode_text(name) for number, name in header.contigs.items()}
+    indexed = cache(partial(look_up, path, contigs=names))
+
+    def batches(choice: Choice | None) -> Batches:
+        found = indexed(choice) if choice is not None and compression == "BGZF" else None
+        records = _Records(path, header, split, choice)
+        most = rows_in_batch((len(header.samples) + 3) // 4)
+        n_bytes = path.stat().st_size if found is None else found.n_bytes
+        done = 0
+        for stretch in (None,) if found is None else found.stretches:
+            with open_bytes(path, compression, stretch) as stream:
+                if stretch is None:
+                    _read_header(stream, path)
+                while all(_next_record(stream, path, records) for _ in range(_STRIDE)):
+                    if records.n_waiting >= most:
+                        at = raw_offset(stream) - (stretch[0] >> 16 if stretch else 0)
+                        yield records.drain(min(1.0, (done + at) / n_bytes))
+            done += 0 if stretch is None else (stretch[1] >> 16) - (stretch[0] >> 16)
+        yield records.drain(1.0)
+        return records.facts(form, found)
+
+    return Source(str(path), form, header.samples, path.stat().st_size, batches)
+
+
+def _next_record(stream: BinaryIO, path: Path, records: _Records) -> bool:
+    """Take in the next record; False where there is none."""
+    lengths = stream.read(8)
+    if not lengths:
+        return False
+    if len(lengths) < 8:
+        raise truncated(path, f"it ends inside record {len(records) + 1}")
+    n_shared, n_individual = struct.unpack("<II", lengths)
+    if n_shared + n_individual > _MAX_RECORD:
+        raise records.bad("a record longer than 2 GiB")
+    body = stream.read(n_shared + n_individual)
+    if len(body) < n_shared + n_individual:
+        raise truncated(path, f"it ends inside record {len(records) + 1}")
+    records.add(body[:n_shared], body[n_shared:])
+    return True
 
 
 def _read_header(stream: BinaryIO, path: Path) -> bytes:
@@ -110,29 +140,42 @@ class _Header:
 
 
 class _Records:
-    """Parses records into a MatrixBuilder."""
+    """Parses records into rows."""
 
-    def __init__(self, path: Path, header: _Header, split: bool) -> None:
+    def __init__(self, path: Path, header: _Header, split: bool, choice: Choice | None) -> None:
         from genovi.genotypes import kernels
 
         self._kernels = kernels
         self._path = path
         self._header = header
-        self._builder = MatrixBuilder(header.samples, str(path))
+        self._builder = RowBuilder(len(header.samples))
         self._tally = np.zeros(2, dtype=np.int64)
         self._format_keys: set[bytes] = set()
         self._without_gt = 0
         self._split = split
+        self._choice = choice
         self._split_records = 0
-        self._n_records = 0
+        self._n_chosen = 0
+        self._n_elsewhere = 0
 
     def __len__(self) -> int:
-        return self._n_records
+        return self._n_chosen + self._n_elsewhere
+
+    @property
+    def n_waiting(self) -> int:
+        return len(self._builder)
+
+    def drain(self, share: float) -> Batch:
+        """The rows since the last time."""
+        return Batch(*self._builder.drain(), share)
 
     def add(self, shared: bytes, individual: bytes) -> None:
         """Take in one record."""
         try:
-            self._parse(shared, individual)
+            if self._choice is not None and self._is_elsewhere(shared):
+                self._n_elsewhere += 1
+            else:
+                self._parse(shared, individual)
         except (_MalformedError, struct.error, IndexError, ValueError) as error:
             why = str(error) if isinstance(error, _MalformedError) else "its lengths contradict each other"
             raise self.bad("a malformed record", why) from error
@@ -146,22 +189,37 @@ class _Records:
             fix="copy the file again, or make it again with `bcftools view -Ob`",
         )
 
-    def finish(self, format_name: str) -> GenotypeMatrix:
-        """The matrix of all records."""
-        if self._without_gt and self._without_gt == len(self):
+    def facts(self, format_name: str, found: IndexedPart | None) -> InputFacts:
+        """What the records, or those that were chosen, said beside their genotypes.
+
+        Raises:
+            DataError: no record has genotypes.
+        """
+        if self._without_gt and self._without_gt == self._n_chosen:
             raise no_genotypes(self._path, self._format_keys)
+        n_elsewhere = self._n_elsewhere
+        if found is not None:
+            check_count(self._path, found, self._choice, self._n_chosen)
+            n_elsewhere = found.n_records - self._n_chosen
         evidence = self._header.evidence
-        return self._builder.finish(
-            InputFacts(
-                formats=(format_name,),
-                references=tuple(evidence.references),
-                contig_lengths=evidence.contig_lengths,
-                half_calls=int(self._tally[0]),
-                haploid_calls=int(self._tally[1]),
-                records_without_gt=self._without_gt,
-                split_records=self._split_records,
-            )
+        return InputFacts(
+            formats=(format_name,),
+            references=tuple(evidence.references),
+            contig_lengths=evidence.contig_lengths,
+            half_calls=int(self._tally[0]),
+            haploid_calls=int(self._tally[1]),
+            records_without_gt=self._without_gt,
+            split_records=self._split_records,
+            n_elsewhere=n_elsewhere,
         )
+
+    def _is_elsewhere(self, shared: bytes) -> bool:
+        """Whether the record has a place, and that is not chosen."""
+        contig, pos = struct.unpack_from("<ii", shared)
+        name = self._header.contigs.get(contig)
+        if name is None or pos < -1 or self._choice is None:
+            return False
+        return not self._choice.has(decode_text(name), pos + 1)
 
     def _parse(self, shared: bytes, individual: bytes) -> None:
         contig, pos, _, _, info_alleles, format_samples = struct.unpack_from("<iiifII", shared)
@@ -188,7 +246,7 @@ class _Records:
             self._pack(genotypes, n_alleles, counted)
             self._builder.commit(self._header.contigs[contig], pos + 1, identifier, alleles[0], alt)
         self._split_records += len(alts) > 1
-        self._n_records += 1
+        self._n_chosen += 1
 
     def _pack(self, genotypes: np.ndarray, n_alleles: int, counted: int) -> None:
         """Pack the genotypes of one record into the builder's next row."""

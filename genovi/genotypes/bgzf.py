@@ -33,6 +33,7 @@ _BLOCK_HEADER = struct.Struct("<4BI2BH")
 _BLOCK_TRAILER = struct.Struct("<II")
 _RAW_DEFLATE = -15
 _BUFFER = 1 << 18
+_RELEASED_BYTES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,18 @@ def sniff(path: Path) -> Sniffed:
 
 
 @contextmanager
-def open_bytes(path: Path, compression: str) -> Iterator[BinaryIO]:
-    """Open ``path`` for reading decompressed bytes; damage met while reading becomes a DataError naming the file."""
+def open_bytes(path: Path, compression: str, stretch: tuple[int, int] | None = None) -> Iterator[BinaryIO]:
+    """Open ``path`` for reading decompressed bytes; damage met while reading becomes a DataError naming the file.
+
+    Args:
+        path: The file.
+        compression: "plain", "gzip" or "BGZF".
+        stretch: Of a BGZF file only the text between these two virtual offsets.
+    """
     with naming_damage(path):
         if compression == "BGZF":
             with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                reader = io.BufferedReader(_BlockReader(data, path), _BUFFER)
+                reader = io.BufferedReader(_BlockReader(data, path, stretch), _BUFFER)
                 yield reader
         else:
             opener = open if compression == "plain" else igzip.open
@@ -97,13 +104,12 @@ def blaming_damage(path: Path, compression: str) -> Iterator[None]:
 Block = tuple[int, int, int]
 
 
-def scan_blocks(data: mmap.mmap, path: Path) -> Iterator[Block]:
-    """Start, start of the deflated bytes, and end of each BGZF block of ``data``.
+def scan_blocks(data: mmap.mmap, path: Path, start: int = 0) -> Iterator[Block]:
+    """Start, start of the deflated bytes, and end of each BGZF block of ``data`` from ``start`` on.
 
     Raises:
         DataError: something that is no block stands where one should begin, or the last one is cut.
     """
-    start = 0
     while start < len(data):
         if start + _BLOCK_HEADER.size > len(data):
             raise _corrupt(path, start, "it is cut off")
@@ -131,6 +137,14 @@ def _block_size(data: mmap.mmap, at: int, n_extra: int) -> int:
     return 0
 
 
+def starts_block(path: Path, offset: int) -> bool:
+    """Whether a BGZF block, or the end of the file, is at ``offset``."""
+    with open(path, "rb") as stream:
+        stream.seek(offset)
+        head = stream.read(14)
+        return (head[:4] == b"\x1f\x8b\x08\x04" and head[12:] == b"BC") or offset == path.stat().st_size
+
+
 def block_length(data: mmap.mmap, block: Block) -> int:
     """Bytes of text that a block says it holds."""
     return int(_BLOCK_TRAILER.unpack_from(data, block[2] - _BLOCK_TRAILER.size)[1])
@@ -153,6 +167,21 @@ def inflate_block(data: mmap.mmap, block: Block, path: Path) -> bytes:
     return bytes(text)
 
 
+def release(data: mmap.mmap, start: int, stop: int) -> int:
+    """Give back the memory of ``data`` between two places once it is much: else a map counts as memory until its end.
+
+    Bytes that are looked at again come from the file again.
+
+    Returns:
+        ``stop``, or ``start`` where there was too little to give back.
+    """
+    if stop - start < _RELEASED_BYTES or not hasattr(data, "madvise"):
+        return start
+    first = start // mmap.PAGESIZE * mmap.PAGESIZE
+    data.madvise(mmap.MADV_DONTNEED, first, stop - first)
+    return stop
+
+
 def _corrupt(path: Path, start: int, why: str) -> DataError:
     return DataError(
         "corrupt BGZF block",
@@ -162,13 +191,24 @@ def _corrupt(path: Path, start: int, why: str) -> DataError:
     )
 
 
-class _BlockReader(io.RawIOBase):
-    """The text of a BGZF file, one checked block after another."""
+def raw_offset(stream: BinaryIO) -> int:
+    """Bytes of the file itself that a stream of ``open_bytes`` has taken so far."""
+    reader = getattr(stream, "raw", None)
+    if isinstance(reader, _BlockReader):
+        return reader.offset
+    return int(getattr(stream, "fileobj", stream).tell())
 
-    def __init__(self, data: mmap.mmap, path: Path) -> None:
+
+class _BlockReader(io.RawIOBase):
+    """The text of a BGZF file or a stretch of it, one checked block after another."""
+
+    def __init__(self, data: mmap.mmap, path: Path, stretch: tuple[int, int] | None) -> None:
+        first, stop = stretch or (0, len(data) << 16)
         self._data, self._path = data, path
-        self._blocks = scan_blocks(data, path)
+        self._blocks = scan_blocks(data, path, first >> 16)
+        self._skip, self._stop = first & 0xFFFF, stop
         self._text = memoryview(b"")
+        self.offset = self._released = first >> 16
 
     def readable(self) -> bool:
         return True
@@ -176,9 +216,13 @@ class _BlockReader(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         while not self._text:
             block = next(self._blocks, None)
-            if block is None:
+            if block is None or block[0] << 16 >= self._stop:
                 return 0
-            self._text = memoryview(inflate_block(self._data, block, self._path))
+            text = memoryview(inflate_block(self._data, block, self._path))
+            stop = self._stop & 0xFFFF if block[0] == self._stop >> 16 else len(text)
+            self._text, self._skip = text[self._skip : stop], 0
+            self.offset = block[2]
+            self._released = release(self._data, self._released, block[2])
         n = min(len(buffer), len(self._text))
         buffer[:n] = self._text[:n]
         self._text = self._text[n:]

@@ -1,45 +1,42 @@
-"""MatrixBuilder: where readers that stream records put one packed row after another."""
+"""RowBuilder: where readers that stream records put one packed row after another, a batch at a time."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
+from genovi.genotypes.matrix import VariantTable
 
-_FIRST_CAPACITY = 1024
+_BUFFER_BYTES = 1 << 20
+_MOST_BUFFERED = 1024
 
 
-class MatrixBuilder:
-    """Grows packed genotypes and a variant table record by record.
-
-    The packed buffer grows by half of its size in place, so that the peak is about 1.5 times the result and a decoded
-    matrix never exists.
+class RowBuilder:
+    """Collects packed genotypes and variants until ``drain`` takes them.
 
     Args:
-        samples: Sample identifiers in file order.
-        source: The file, for messages.
+        n_samples: Samples in a row.
     """
 
-    def __init__(self, samples: tuple[str, ...], source: str) -> None:
-        self._samples = samples
-        self._source = source
-        self._packed = np.zeros((_FIRST_CAPACITY, (len(samples) + 3) // 4), dtype=np.uint8)
+    def __init__(self, n_samples: int) -> None:
+        width = (n_samples + 3) // 4
+        self._buffer = np.zeros((max(1, min(_MOST_BUFFERED, _BUFFER_BYTES // width)), width), dtype=np.uint8)
         self._chrom: list[str] = []
         self._pos: list[int] = []
         self._id: list[str] = []
         self._ref: list[str] = []
         self._alt: list[str] = []
+        self._parts: list[tuple[np.ndarray, VariantTable]] = []
+        self._n_in_parts = 0
         self._strings: dict[bytes, str] = {}
 
     def __len__(self) -> int:
-        return len(self._pos)
+        return self._n_in_parts + len(self._pos)
 
     def row(self) -> np.ndarray:
         """The next row to fill with PLINK 1 codes, shape (ceil(n_samples / 4),), uint8, zero at first."""
-        if len(self._pos) == len(self._packed):
-            # No view of the buffer outlives one record, so it may move.
-            self._packed.resize((len(self._packed) * 3 // 2, self._packed.shape[1]), refcheck=False)
-        return self._packed[len(self._pos)]
+        if len(self._pos) == len(self._buffer):
+            self._flush()
+        return self._buffer[len(self._pos)]
 
     def commit(self, chrom: bytes, pos: int, identifier: bytes, ref: bytes, alt: bytes) -> None:
         """Finish the row that ``row`` gave with its variant; ``alt`` is as written, "A,C" where there are several."""
@@ -51,27 +48,41 @@ class MatrixBuilder:
 
     def extend(self, rows: np.ndarray, variants: VariantTable) -> None:
         """Add many rows: PLINK 1 codes, shape (n_rows, ceil(n_samples / 4)), uint8, and their variants."""
-        n = len(self._pos)
-        while n + len(rows) > len(self._packed):
-            self._packed.resize((len(self._packed) * 3 // 2, self._packed.shape[1]), refcheck=False)
-        self._packed[n : n + len(rows)] = rows
-        self._chrom.extend(variants.chrom.tolist())
-        self._pos.extend(variants.pos.tolist())
-        self._id.extend(variants.id.tolist())
-        self._ref.extend(variants.ref.tolist())
-        self._alt.extend(variants.alt.tolist())
+        if len(rows):
+            self._flush()
+            self._take(rows, variants)
 
-    def finish(self, facts: InputFacts) -> GenotypeMatrix:
-        """The matrix of all committed rows."""
-        self._packed.resize((len(self._pos), self._packed.shape[1]), refcheck=False)
-        variants = VariantTable(
+    def drain(self) -> tuple[np.ndarray, VariantTable]:
+        """All rows since the last time, and their variants."""
+        self._flush()
+        parts, self._parts, self._n_in_parts = self._parts, [], 0
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return self._buffer[:0], self._table()
+        return np.concatenate([rows for rows, _ in parts]), VariantTable.concatenate([table for _, table in parts])
+
+    def _flush(self) -> None:
+        if not self._pos:
+            return
+        filled = self._buffer[: len(self._pos)]
+        self._take(filled.copy(), self._table())
+        filled[:] = 0
+        for column in (self._chrom, self._pos, self._id, self._ref, self._alt):
+            column.clear()
+
+    def _table(self) -> VariantTable:
+        return VariantTable(
             chrom=_objects(self._chrom),
             pos=np.array(self._pos, dtype=np.int64),
             id=_objects(self._id),
             ref=_objects(self._ref),
             alt=_objects(self._alt),
         )
-        return GenotypeMatrix(self._packed, self._samples, variants, self._source, facts)
+
+    def _take(self, rows: np.ndarray, variants: VariantTable) -> None:
+        self._parts.append((rows, variants))
+        self._n_in_parts += len(rows)
 
     def _text(self, raw: bytes) -> str:
         text = self._strings.get(raw)

@@ -45,16 +45,21 @@ class AlleleCounts:
 
 def allele_counts(matrix: GenotypeMatrix) -> AlleleCounts:
     """Count alleles and missing genotypes of ``matrix``."""
+    return count_alleles(matrix.packed, matrix.n_samples)
+
+
+def count_alleles(packed: np.ndarray, n_samples: int) -> AlleleCounts:
+    """Count alleles and missing genotypes of packed rows, shape (n_variants, ceil(n_samples / 4)), uint8."""
     from genovi.genotypes import kernels
 
-    codes = np.empty((matrix.n_variants, 4), dtype=np.int64)
-    sample_missing = np.zeros(matrix.n_samples, dtype=np.int64)
-    for start in range(0, matrix.n_variants, _BLOCK):
+    codes = np.empty((len(packed), 4), dtype=np.int64)
+    sample_missing = np.zeros(n_samples, dtype=np.int64)
+    for start in range(0, len(packed), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        kernels.count_codes(np.ascontiguousarray(matrix.packed[rows]), matrix.n_samples, codes[rows], sample_missing)
+        kernels.count_codes(np.ascontiguousarray(packed[rows]), n_samples, codes[rows], sample_missing)
     return AlleleCounts(
         n_alt=2 * codes[:, 0] + codes[:, 2],
-        n_observed=matrix.n_samples - codes[:, 1],
+        n_observed=n_samples - codes[:, 1],
         n_het=codes[:, 2].copy(),
         sample_missing=sample_missing,
     )

@@ -50,33 +50,54 @@ def read_id_list(path: Path, kind: str = "samples") -> frozenset[str]:
     return frozenset(ids)
 
 
+class VariantList:
+    """Identifiers, "chrom:pos", or "chrom:pos:ref:alt" with the alleles in either order, matched table by table.
+
+    Args:
+        ids: The list.
+    """
+
+    def __init__(self, ids: frozenset[str]) -> None:
+        self._ids = ids
+        self._written = {_normalise(entry): entry for entry in ids}
+        places = [entry.split(":") for entry in self._written]
+        positions = {int(parts[1]) for parts in places if len(parts) in (2, 4) and parts[1].isdigit()}
+        self._positions = np.array(sorted(one for one in positions if one < 2**62), dtype=np.int64)
+        self._used: set[str] = set()
+
+    @property
+    def unmatched(self) -> frozenset[str]:
+        """Entries that have matched nothing so far."""
+        return self._ids - self._used
+
+    def matches(self, variants: VariantTable, chroms: np.ndarray) -> np.ndarray:
+        """Which variants are listed.
+
+        Args:
+            variants: The variants.
+            chroms: Their normalised chromosomes, shape (n_variants,), object (str).
+
+        Returns:
+            shape (n_variants,), bool.
+        """
+        names = variants.id.tolist()
+        listed = np.array([name in self._ids for name in names], dtype=bool)
+        self._used.update(name for name in names if name in self._ids)
+        for i in np.flatnonzero(np.isin(variants.pos, self._positions)).tolist():
+            place, ref, alt = f"{chroms[i]}:{variants.pos[i]}", variants.ref[i], variants.alt[i]
+            for key in (place, f"{place}:{ref}:{alt}", f"{place}:{alt}:{ref}"):
+                if key in self._written:
+                    listed[i] = True
+                    self._used.add(self._written[key])
+        return listed
+
+
 def match_variants(
     variants: VariantTable, chroms: np.ndarray, ids: frozenset[str]
 ) -> tuple[np.ndarray, frozenset[str]]:
-    """Which variants a list names.
-
-    Args:
-        variants: The variants.
-        chroms: Their normalised chromosomes, shape (n_variants,), object (str).
-        ids: Identifiers, "chrom:pos", or "chrom:pos:ref:alt" with the alleles in either order.
-
-    Returns:
-        Mask of listed variants, shape (n_variants,), bool, and the entries of ``ids`` that match nothing.
-    """
-    written = {_normalise(entry): entry for entry in ids}
-    used: set[str] = set()
-    listed = np.zeros(len(variants), dtype=bool)
-    columns = (variants.id, chroms, variants.pos, variants.ref, variants.alt)
-    for i, (name, chrom, pos, ref, alt) in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
-        if name in ids:
-            listed[i] = True
-            used.add(name)
-        place = f"{chrom}:{pos}"
-        for key in (place, f"{place}:{ref}:{alt}", f"{place}:{alt}:{ref}"):
-            if key in written:
-                listed[i] = True
-                used.add(written[key])
-    return listed, frozenset(ids - used)
+    """Which variants a list names, as ``VariantList`` does, and the entries of ``ids`` that match nothing."""
+    found = VariantList(ids)
+    return found.matches(variants, chroms), found.unmatched
 
 
 def _normalise(entry: str) -> str:

@@ -6,6 +6,7 @@ two copies of the counted allele, 01 missing, 10 heterozygous, 11 none.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,26 @@ _HALF, _HAPLOID = 0, 1  # places in ``tally``
 _TAB, _COLON, _DOT, _SLASH, _BAR, _ZERO, _NINE = 9, 58, 46, 47, 124, 48, 57
 _HOM_COUNTED, _MISSING, _HET, _HOM_OTHER = 0, 1, 2, 3
 _PLAIN_CODES = (_HOM_OTHER, _HET, _HOM_COUNTED)  # by dosage
+
+
+def _pass_over_scipy() -> None:
+    """Load numba's array functions without scipy.linalg, a fifth of a second.
+
+    numba imports it at once to see whether np.dot can be compiled. genovi requires SciPy, so the answer is known, and
+    where np.dot is compiled numba asks again.
+    """
+    linalg: Any = importlib.import_module("numba.np.linalg")
+    ask = getattr(linalg, "ensure_blas", None)
+    if ask is None:
+        return
+    linalg.ensure_blas = lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = ask
+
+
+_pass_over_scipy()
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,6 +199,21 @@ def bcf_row(alleles: np.ndarray, n_alleles: int, counted: int, row: np.ndarray, 
             ploidy, n_missing = 1, 1
         row[sample >> 2] |= np.uint8(code_of(ploidy, n_counted, n_missing, n_other, tally) << (2 * (sample & 3)))
     return OK, n_samples
+
+
+@compiled
+def take_codes(packed: np.ndarray, index: np.ndarray, out: np.ndarray) -> None:
+    """Repack the samples at ``index``.
+
+    Args:
+        packed: PLINK 1 codes, shape (n_variants, n_bytes), uint8.
+        index: Places of the samples in it, shape (n_taken,), int64.
+        out: Receives the codes, shape (n_variants, ceil(n_taken / 4)), uint8, zero before.
+    """
+    for i in range(packed.shape[0]):
+        for k in range(len(index)):
+            sample = index[k]
+            out[i, k >> 2] |= np.uint8(((packed[i, sample >> 2] >> (2 * (sample & 3))) & 3) << (2 * (k & 3)))
 
 
 @compiled

@@ -103,6 +103,19 @@ def _newlines(_context: Any, text: Any, place: Any) -> Any:
 
 
 @intrinsic
+def _newline_bits(_context: Any, text: Any, place: Any) -> Any:
+    """Which of 64 bytes from ``place`` on are newlines, as bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(8), 64)
+        values = _loaded(context, builder, signature, args, vector)
+        equal = builder.icmp_unsigned("==", values, ir.Constant(vector, [_NEWLINE] * 64))
+        return builder.bitcast(equal, ir.IntType(64))
+
+    return types.uint64(text, types.int64), generate
+
+
+@intrinsic
 def _lowest(_context: Any, word: Any) -> Any:
     """Place of the lowest bit that is set in ``word``."""
 
@@ -296,6 +309,44 @@ def count_lines(text: np.ndarray, start: int, stop: int) -> int:
     for k in range(start, stop, 64):
         n += _newlines(text, k)
     return n
+
+
+@compiled
+def scan_lines(text: np.ndarray, span: tuple[int, int], places: np.ndarray) -> None:
+    """Find the lines of a piece of text, and the CHROM and POS of each.
+
+    Args:
+        text: As for ``vcf_lines``.
+        span: As for ``vcf_lines``.
+        places: Receives LINE, CHROM_END, POS, STOP, NEW_CHROM, and CAREFUL where CHROM or POS is odd, shape
+            (n_lines, N_PLACES), int64, zero before.
+    """
+    i = 0
+    p, stop = span
+    while p < stop:
+        place = places[i]
+        place[LINE] = p
+        q = _next_control(text, p)
+        place[CHROM_END] = q
+        digits = q + 1
+        end = digits
+        pos = 0
+        if text[q] == _TAB:
+            while _ZERO <= text[end] <= _NINE and end - digits < _LONGEST_POS:
+                pos = pos * 10 + text[end] - _ZERO
+                end += 1
+            q = end
+        place[POS] = pos
+        place[CAREFUL] = q == p or end == digits or text[end] != _TAB or text[p] == _HASH
+        place[NEW_CHROM] = i == 0 or not _same_chrom(text, places[i - 1], place)
+        while True:
+            newlines = _newline_bits(text, q)
+            if newlines != 0:
+                break
+            q += 64
+        p = q + _lowest(newlines) + 1
+        place[STOP] = p
+        i += 1
 
 
 @compiled

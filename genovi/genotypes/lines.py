@@ -17,6 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from genovi.genotypes.building import decode_text, normalise_allele
+from genovi.genotypes.choosing import Choice
 from genovi.genotypes.matrix import VariantTable
 from genovi.genotypes.pieces import Piece
 
@@ -37,6 +38,9 @@ class Lines:
         variants: Their variants.
         careful: Lines that have to be read by themselves, by index; their row and variant mean nothing.
         tally: Half calls and haploid calls in the other lines, shape (2,), int64.
+        numbers: Which of the lines between these are, where others were not chosen, shape (n_lines,), int64.
+        n_between: Lines between, chosen or not.
+        end: Where the piece ends in the file, in bytes.
     """
 
     head: bytes
@@ -45,15 +49,32 @@ class Lines:
     variants: VariantTable
     careful: dict[int, bytes]
     tally: np.ndarray
+    numbers: np.ndarray
+    n_between: int
+    end: int
 
 
-def read_lines(pieces: Iterator[Piece], n_samples: int, split: bool) -> Iterator[Lines]:
+@dataclass(frozen=True)
+class LineFormat:
+    """What the lines of a file are, and which are wanted.
+
+    Attributes:
+        n_samples: Sample columns, at least 1.
+        split: Make lines with several ALT alleles careful.
+        choice: Lines elsewhere are passed over unread; None for all.
+    """
+
+    n_samples: int
+    split: bool
+    choice: Choice | None = None
+
+
+def read_lines(pieces: Iterator[Piece], form: LineFormat) -> Iterator[Lines]:
     """The lines of each piece, in file order; threads work some pieces ahead.
 
     Args:
         pieces: Text of records.
-        n_samples: Sample columns, at least 1.
-        split: Make lines with several ALT alleles careful.
+        form: What they are.
 
     Raises:
         DataError: from a piece whose text cannot be had.
@@ -61,12 +82,12 @@ def read_lines(pieces: Iterator[Piece], n_samples: int, split: bool) -> Iterator
     n_threads = min(_MOST_THREADS, available_cpus())
     buffers = threading.local()
     # Loads or compiles the loops in this thread, which an interrupt can end.
-    _parse(Piece(0, lambda _: None), n_samples, split, buffers)
+    _parse(Piece(0, lambda _: None, 0), form, buffers)
     waiting: deque[Future[Lines]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
         try:
             for piece in pieces:
-                waiting.append(pool.submit(_parse, piece, n_samples, split, buffers))
+                waiting.append(pool.submit(_parse, piece, form, buffers))
                 if len(waiting) > 2 * n_threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -81,7 +102,7 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _parse(piece: Piece, n_samples: int, split: bool, buffers: threading.local) -> Lines:
+def _parse(piece: Piece, form: LineFormat, buffers: threading.local) -> Lines:
     from genovi.genotypes import linekernels
 
     raw: bytearray = getattr(buffers, "raw", bytearray())
@@ -93,17 +114,48 @@ def _parse(piece: Piece, n_samples: int, split: bool, buffers: threading.local) 
     raw[stop : stop + _PADDING] = bytes(_PADDING)
     first, last = raw.find(b"\n", 0, stop) + 1, raw.rfind(b"\n", 0, stop) + 1
     text = np.frombuffer(raw, dtype=np.uint8)
-    n_lines = linekernels.count_lines(text, first, last)
-    rows = np.zeros((n_lines, (n_samples + 3) // 4), dtype=np.uint8)
-    places = np.zeros((n_lines, linekernels.N_PLACES), dtype=np.int64)
+    n_between = linekernels.count_lines(text, first, last)
+    numbers, spans = np.arange(n_between), [(0, n_between, first, last)]
+    if form.choice is not None and n_between:
+        numbers, spans = _chosen(text, raw, (first, last), n_between, form.choice)
+    rows = np.zeros((len(numbers), (form.n_samples + 3) // 4), dtype=np.uint8)
+    places = np.zeros((len(numbers), linekernels.N_PLACES), dtype=np.int64)
     tally = np.zeros(2, dtype=np.int64)
-    linekernels.vcf_lines(text, (first, last), n_samples, 2 if split else _ANY_NUMBER, rows, places, tally)
+    most_alleles = 2 if form.split else _ANY_NUMBER
+    for start, end, begins, ends in spans:
+        here = slice(start, end)
+        linekernels.vcf_lines(text, (begins, ends), form.n_samples, most_alleles, rows[here], places[here], tally)
     careful = {
         i: bytes(raw[places[i, linekernels.LINE] : places[i, linekernels.STOP]])
         for i in np.flatnonzero(places[:, linekernels.CAREFUL]).tolist()
     }
     tail = bytes(raw[last:stop]) if first else None
-    return Lines(bytes(raw[: first or stop]), tail, rows, _variants(text, raw, places), careful, tally)
+    variants = _variants(text, raw, places)
+    return Lines(bytes(raw[: first or stop]), tail, rows, variants, careful, tally, numbers, n_between, piece.end)
+
+
+def _chosen(
+    text: np.ndarray, raw: bytearray, span: tuple[int, int], n_lines: int, choice: Choice
+) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
+    """Numbers of the lines that are wanted or odd, and runs of them: first and stop among these, and in bytes."""
+    from genovi.genotypes import linekernels as columns
+
+    places = np.zeros((n_lines, columns.N_PLACES), dtype=np.int64)
+    columns.scan_lines(text, span, places)
+    wanted = places[:, columns.CAREFUL] == 1
+    starts = np.flatnonzero(places[:, columns.NEW_CHROM]).tolist()
+    for start, stop in pairwise([*starts, n_lines]):
+        name = decode_text(bytes(raw[places[start, columns.LINE] : places[start, columns.CHROM_END]]))
+        if choice.on(name):
+            wanted[start:stop] |= choice.mask_on(name, places[start:stop, columns.POS])
+    numbers = np.flatnonzero(wanted)
+    breaks = [0, *(np.flatnonzero(np.diff(numbers) > 1) + 1).tolist(), len(numbers)]
+    runs = [
+        (i, j, int(places[numbers[i], columns.LINE]), int(places[numbers[j - 1], columns.STOP]))
+        for i, j in pairwise(breaks)
+        if j > i
+    ]
+    return numbers, runs
 
 
 def _variants(text: np.ndarray, raw: bytearray, places: np.ndarray) -> VariantTable:

@@ -44,6 +44,8 @@ class InputFacts:
         haploid_calls: Genotypes of one allele (``1``); they are coded as two copies of it.
         records_without_gt: Records whose FORMAT has no GT; all their genotypes are missing.
         split_records: Records with several ALT alleles that became one row for each.
+        n_elsewhere: Records that were passed over because --chr or --region leaves them out; nothing else counts them.
+        unfinished: Files whose last line has no line end.
     """
 
     formats: tuple[str, ...] = ()
@@ -53,6 +55,12 @@ class InputFacts:
     haploid_calls: int = 0
     records_without_gt: int = 0
     split_records: int = 0
+    n_elsewhere: int = 0
+    unfinished: tuple[str, ...] = ()
+
+    def elsewhere(self, count: int) -> InputFacts:
+        """The same facts with ``count`` records passed over."""
+        return replace(self, n_elsewhere=count)
 
     @staticmethod
     def merge(facts: Sequence[InputFacts]) -> InputFacts:
@@ -68,6 +76,8 @@ class InputFacts:
             haploid_calls=sum(one.haploid_calls for one in facts),
             records_without_gt=sum(one.records_without_gt for one in facts),
             split_records=sum(one.split_records for one in facts),
+            n_elsewhere=sum(one.n_elsewhere for one in facts),
+            unfinished=tuple(name for one in facts for name in one.unfinished),
         )
 
 
@@ -95,6 +105,12 @@ class VariantTable:
     def take(self, index: np.ndarray | slice) -> VariantTable:
         """The variants at ``index`` (integers, a boolean mask or a slice)."""
         return VariantTable(self.chrom[index], self.pos[index], self.id[index], self.ref[index], self.alt[index])
+
+    @staticmethod
+    def empty() -> VariantTable:
+        """A table without variants."""
+        texts = [np.empty(0, dtype=object) for _ in range(4)]
+        return VariantTable(texts[0], np.empty(0, dtype=np.int64), *texts[1:])
 
     @staticmethod
     def concatenate(tables: Sequence[VariantTable]) -> VariantTable:
@@ -180,10 +196,7 @@ class GenotypeMatrix:
         index = np.asarray(index)
         if index.dtype == bool:
             index = np.flatnonzero(index)
-        packed = np.empty((self.n_variants, (len(index) + 3) // 4), dtype=np.uint8)
-        for rows, dosages in self.blocks():
-            packed[rows] = pack(dosages[:, index])
-        return replace(self, packed=packed, samples=tuple(self.samples[i] for i in index))
+        return replace(self, packed=take_samples(self.packed, index), samples=tuple(self.samples[i] for i in index))
 
     @staticmethod
     def concatenate(matrices: Sequence[GenotypeMatrix]) -> GenotypeMatrix:
@@ -205,6 +218,15 @@ class GenotypeMatrix:
             f"{first.source} and {len(matrices) - 1} more",
             InputFacts.merge([matrix.facts for matrix in matrices]),
         )
+
+
+def take_samples(packed: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The samples at ``index`` (integers) of packed rows, repacked; padding bits are zero."""
+    from genovi.genotypes import kernels
+
+    out = np.zeros((len(packed), (len(index) + 3) // 4), dtype=np.uint8)
+    kernels.take_codes(packed, np.asarray(index, dtype=np.int64), out)
+    return out
 
 
 def pack(dosages: np.ndarray) -> np.ndarray:

@@ -6,12 +6,17 @@ the counted allele; A2, the sixth, stands as REF. Alleles may be letters or code
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from genovi.errors import DataError
-from genovi.genotypes.bgzf import sniff
+from genovi.genotypes.batches import Batch, Batches, Source, rows_in_batch, source_of
+from genovi.genotypes.bgzf import release, sniff
+from genovi.genotypes.choosing import Choice
 from genovi.genotypes.filesets import (
     VariantRows,
     missing_part,
@@ -27,6 +32,8 @@ from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
 MAGIC = b"\x6c\x1b"
 _VARIANT_MAJOR, _SAMPLE_MAJOR = 1, 0
 SUFFIXES = (".bed", ".bim", ".fam")
+_BED_HEADER_BYTES = 3
+_BIM_BYTES = 1 << 22  # of the .bim at a time
 
 
 def plink1_prefix(path: Path) -> Path | None:
@@ -62,6 +69,77 @@ def read_plink1(prefix: Path) -> GenotypeMatrix:
     _check_bed(bed, len(variants), len(samples))
     packed = np.memmap(bed, dtype=np.uint8, mode="r", offset=3, shape=shape)
     return GenotypeMatrix(packed, samples, variants, str(bed), InputFacts(formats=("PLINK 1",)))
+
+
+def plink1_source(prefix: Path) -> Source:
+    """Open a PLINK 1 fileset to be read in batches, its ``.bim`` a stretch at a time.
+
+    Args:
+        prefix: As for ``read_plink1``.
+
+    Raises:
+        DataError: as ``read_plink1``; of a line of the ``.bim`` while it is read.
+    """
+    bed, bim = part(prefix, ".bed"), part(prefix, ".bim")
+    names = [part(prefix, suffix) for suffix in SUFFIXES]
+    if not all(name.is_file() for name in names) or sniff(bim).compression != "plain":
+        return source_of(read_plink1(prefix))  # which says what is wrong
+    samples, n_lines = _read_fam(part(prefix, ".fam")), _count_lines(bim)
+    expected = _BED_HEADER_BYTES + n_lines * ((len(samples) + 3) // 4)
+    if n_lines == 0 or bed.stat().st_size != expected:
+        return source_of(read_plink1(prefix))  # perhaps the lines need a closer look, if they are right at all
+    _check_bed(bed, n_lines, len(samples))
+    read = partial(read_plink1, prefix)
+
+    def batches(choice: Choice | None) -> Batches:
+        chosen, start = 0, 0
+        for rows, variants in _stretches(bed, bim, (n_lines, (len(samples) + 3) // 4), read):
+            start += len(variants)
+            if choice is not None:
+                mask = choice.mask(variants)
+                rows, variants = rows[mask], variants.take(mask)
+            chosen += len(variants)
+            yield Batch(rows, variants, start / n_lines)
+        return InputFacts(formats=("PLINK 1",), n_elsewhere=start - chosen)
+
+    return Source(str(bed), "PLINK 1", samples, bed.stat().st_size, batches, read)
+
+
+def _count_lines(bim: Path) -> int:
+    """Lines of a table of plain ASCII that ends with a line end; 0 where it is none."""
+    count, last = 0, b""
+    with open(bim, "rb") as stream:
+        while block := stream.read(_BIM_BYTES):
+            if not block.isascii():
+                return 0
+            count, last = count + block.count(b"\n"), block[-1:]
+    return count if last == b"\n" else 0
+
+
+def _stretches(
+    bed: Path, bim: Path, shape: tuple[int, int], read: Callable[[], GenotypeMatrix]
+) -> Iterator[tuple[np.ndarray, VariantTable]]:
+    """Rows and variants, some at a time; from the first line on that is not regular, from what ``read`` gives."""
+    size = rows_in_batch(shape[1])
+    with open(bed, "rb") as stream:
+        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    packed = np.frombuffer(data, dtype=np.uint8, offset=_BED_HEADER_BYTES).reshape(shape)
+    start, released = 0, 0
+    with open(bim, "rb") as lines:
+        while block := lines.read(_BIM_BYTES):
+            text = (block + lines.readline()).decode("ascii")
+            table = regular_variants(regular_columns(text, 6), chrom=0, pos=3, identifier=1, ref=5, alt=4)
+            if table is None or len(table) != text.count("\n"):
+                matrix = read()
+                packed, table = matrix.packed[start:], matrix.variants.take(slice(start, None))
+                for k in range(0, len(table), size):
+                    yield packed[k : k + size], table.take(slice(k, k + size))
+                return
+            for k in range(0, len(table), size):
+                some = table.take(slice(k, k + size))
+                yield packed[start + k : start + k + len(some)], some
+            start += len(table)
+            released = release(data, released, start * shape[1])
 
 
 def _check_bed(bed: Path, n_variants: int, n_samples: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from genovi.errors import ConfigError
+from genovi.genotypes.choosing import Choice, Region, choose
 from genovi.genotypes.hardyweinberg import HardyWeinberg
 from genovi.genotypes.kinship import Relatives, check_king_cutoff
 from genovi.genotypes.ld import check_indep_pairwise
@@ -30,6 +31,7 @@ class QCConfig:
             either order.
         exclude: Variants to remove, in the same forms.
         chromosomes: Chromosomes to keep; None for the autosomes, or for all contigs (see ``autosomes_only``).
+        regions: Regions to keep instead of whole chromosomes; None for all.
         autosomes_only: Keep only chromosomes 1-22 where contigs are human; elsewhere all contigs stay.
         build: "auto", "GRCh37", "GRCh38", or "none"; says where long-range LD regions lie.
         long_range_ld: Exclude regions of long-range LD, where the build is known.
@@ -50,6 +52,7 @@ class QCConfig:
     extract: frozenset[str] | None = None
     exclude: frozenset[str] | None = None
     chromosomes: tuple[str, ...] | None = None
+    regions: tuple[Region, ...] | None = None
     autosomes_only: bool = True
     build: str = "auto"
     long_range_ld: bool = True
@@ -67,6 +70,12 @@ class QCConfig:
             raise ConfigError(f"--build {self.build!r} is not known", fix="choose auto, GRCh37, GRCh38 or none")
         if self.chromosomes is not None and not self.chromosomes:
             raise ConfigError("no chromosome named", where="--chr", fix="write it as 1-22 or 1,2,X")
+        choose(self.chromosomes, self.regions)
+
+    @property
+    def choice(self) -> Choice | None:
+        """The part of the genome that --chr or --region names; None for all of it."""
+        return choose(self.chromosomes, self.regions)
 
     def thresholds(self) -> dict[str, Any]:
         """The settings for ``qc.json``; of lists only their length, for they may name people."""
@@ -78,6 +87,7 @@ class QCConfig:
             "king_cutoff": self.king_cutoff,
             "indep_pairwise": None if self.indep_pairwise is None else list(self.indep_pairwise),
             "chromosomes": None if self.chromosomes is None else list(self.chromosomes),
+            "regions": None if self.regions is None else [str(region) for region in self.regions],
             "autosomes_only": self.autosomes_only,
             "build": self.build,
             "long_range_ld": self.long_range_ld,

@@ -1,22 +1,22 @@
-"""open_genotypes: the only door through which genotype files come in. Formats are told by content, not by name."""
+"""open_sources: the only door through which genotype files come in. Formats are told by content, not by name."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from genovi.errors import ConfigError, DataError, MismatchError
+from genovi.errors import ConfigError, DataError
 from genovi.genotypes import bcf, eigenstrat, pipes, plink1, plink2, vcfzarr
+from genovi.genotypes.batches import Source, joined_name, source_of
 from genovi.genotypes.bgzf import Sniffed, sniff
 from genovi.genotypes.filesets import part
-from genovi.genotypes.matrix import GenotypeMatrix
-
-logger = logging.getLogger("genovi")
+from genovi.genotypes.keeping import RowStore
+from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, take_samples
+from genovi.genotypes.streaming import order_of, report_input, stream
 
 # What people hand over by mistake: (start of the content, what it is, what to do).
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
@@ -45,12 +45,12 @@ _ADVICE = {
     ".bgen": "call genotypes with `plink2 --bgen FILE ref-first --make-pgen --out NEW`",
 }
 
-# How each format of several files is found by the name of one of them, or by their prefix, and read; what is found is
+# How each format of several files is found by the name of one of them, or by their prefix, and opened; what is found is
 # the path of the genotypes, without the suffix that stands first.
-_FILESETS: tuple[tuple[str, Callable[[Path], Path | None], Callable[[Path], GenotypeMatrix]], ...] = (
-    (".bed", plink1.plink1_prefix, plink1.read_plink1),
-    (".pgen", plink2.plink2_prefix, plink2.read_plink2),
-    ("", eigenstrat.eigenstrat_geno, eigenstrat.read_eigenstrat),
+_FILESETS: tuple[tuple[str, Callable[[Path], Path | None], Callable[[Path], Source]], ...] = (
+    (".bed", plink1.plink1_prefix, plink1.plink1_source),
+    (".pgen", plink2.plink2_prefix, lambda place: source_of(plink2.read_plink2(place))),
+    ("", eigenstrat.eigenstrat_geno, lambda place: source_of(eigenstrat.read_eigenstrat(place))),
 )
 
 
@@ -95,8 +95,9 @@ class InputSummary:
     build_reason: str
 
 
-def open_genotypes(paths: Sequence[Path], split_multiallelic: bool = False) -> GenotypeMatrix:
-    """Read genotypes.
+@contextmanager
+def open_sources(paths: Sequence[Path], split_multiallelic: bool = False) -> Iterator[list[Source]]:
+    """Open genotype files as far as their samples; they are read batch by batch.
 
     Args:
         paths: VCF (plain, gzip, BGZF), BCF 2, VCF Zarr (a folder or a zip archive), or filesets of PLINK 1, PLINK 2 or
@@ -106,63 +107,100 @@ def open_genotypes(paths: Sequence[Path], split_multiallelic: bool = False) -> G
         split_multiallelic: Make a record of VCF or BCF with several ALT alleles one row for each of them, in which
             genotypes with one of the others are missing; else it stays one row, which quality control drops and counts.
 
-    Returns:
-        All records in the order given; dosage counts ALT (A1 in PLINK 1, the first allele in EIGENSTRAT). A PLINK 1
-        fileset alone stays a memory map.
+    Yields:
+        One source per file or fileset, in the order given; the parts of a fileset count once. Dosage counts ALT (A1 in
+        PLINK 1, the first allele in EIGENSTRAT).
 
     Raises:
         ConfigError: no path, or one given twice.
-        DataError: a file is missing, damaged, malformed or of another format, or there is no variant at all.
+        DataError: a file is missing, damaged, malformed or of another format.
+    """
+    if not paths:
+        raise ConfigError("no input", fix="name at least one genotype file")
+    inputs: dict[Path, tuple[Path, Callable[[Path, ExitStack], Source]]] = {}
+    seen: set[Path] = set()
+    for path in map(Path, paths):
+        if path.absolute() in seen:
+            raise ConfigError("the same input is given twice", where=path, fix="name it once")
+        seen.add(path.absolute())
+        place, opened = _opener_of(path, split_multiallelic)
+        inputs.setdefault(place.absolute(), (place, opened))
+    with ExitStack() as stack:
+        yield [opened(place, stack) for place, opened in inputs.values()]
+
+
+def open_genotypes(paths: Sequence[Path], split_multiallelic: bool = False) -> GenotypeMatrix:
+    """Read genotypes whole, unfiltered.
+
+    Args:
+        paths: As for ``open_sources``.
+        split_multiallelic: As for ``open_sources``.
+
+    Returns:
+        All records in the order given. A PLINK 1 fileset alone stays a memory map.
+
+    Raises:
+        ConfigError, DataError: as ``open_sources``, or there is no variant at all.
         MismatchError: files have different samples.
     """
-    matrices = _read_all(paths, split_multiallelic)
-    matrix = GenotypeMatrix.concatenate([_in_order(one, matrices[0]) for one in matrices])
-    if matrix.n_variants == 0:
-        raise DataError(
-            "no variants",
-            where=matrix.source,
-            why="the input has a header but no records",
-            fix="check the command that made it",
-        )
-    logger.info("read %d samples x %d variants from %s", matrix.n_samples, matrix.n_variants, matrix.source)
-    _log_odd_calls(matrix)
-    return matrix
+    with open_sources(paths, split_multiallelic) as sources:
+        facts: list[InputFacts] = []
+        if len(sources) == 1 and sources[0].whole is not None:
+            matrix = sources[0].whole()
+            report_input(sources, matrix.n_variants, matrix.facts)
+            return matrix
+        orders = [order_of(source, sources[0]) for source in sources]
+        store = RowStore().begin(sources[0].samples)
+        for which, batch, _ in stream(sources, None, facts):
+            order = orders[which]
+            store.append(batch.rows if order is None else take_samples(batch.rows, order), batch.variants)
+        merged = InputFacts.merge(facts)
+        report_input(sources, len(store), merged)
+        name = joined_name([source.name for source in sources])
+        return GenotypeMatrix(store.rows(), sources[0].samples, store.variants, name, merged)
 
 
 def describe(paths: Sequence[Path]) -> InputSummary:
-    """Summarise an input without filtering it.
+    """Summarise an input without filtering it, in memory that does not depend on its size.
 
     Args:
-        paths: As for ``open_genotypes``.
+        paths: As for ``open_sources``.
 
     Raises:
         ConfigError, DataError, MismatchError: as ``open_genotypes``.
     """
-    from genovi.genotypes.counting import allele_counts
-    from genovi.genotypes.filtering import variant_kinds
-    from genovi.genotypes.regions import guess_build
+    from genovi.genotypes.counting import count_alleles
+    from genovi.genotypes.kinds import variant_kinds
+    from genovi.genotypes.regions import BuildEvidence
 
-    matrices = _read_all(paths)
-    files = tuple(FileSummary(one.source, one.facts.formats[0], one.n_samples, one.n_variants) for one in matrices)
-    matrix = GenotypeMatrix.concatenate([_in_order(one, matrices[0]) for one in matrices])
-    if matrix.n_variants == 0:
-        raise DataError("no variants", where=matrix.source, fix="check the command that made it")
-    contigs: dict[str, int] = {}
-    for name in matrix.variants.chrom.tolist():
-        contigs[name] = contigs.get(name, 0) + 1
-    kinds = variant_kinds(matrix.variants)
-    build = guess_build(matrix)
-    missing = int(allele_counts(matrix).sample_missing.sum())
+    with open_sources(paths) as sources:
+        facts: list[InputFacts] = []
+        for source in sources:
+            order_of(source, sources[0])
+        n_samples = len(sources[0].samples)
+        n_in = [0] * len(sources)
+        missing, n_multiallelic, n_non_snp = 0, 0, 0
+        evidence = BuildEvidence()
+        for which, batch, _ in stream(sources, None, facts):
+            n_in[which] += len(batch.variants)
+            evidence.add(batch.variants)
+            kinds = variant_kinds(batch.variants)
+            n_multiallelic += int(np.sum(kinds == "multi-allelic"))
+            n_non_snp += int(np.sum((kinds != "multi-allelic") & (kinds != "SNP")))
+            missing += int(count_alleles(batch.rows, n_samples).sample_missing.sum())
+        merged = InputFacts.merge(facts)
+        report_input(sources, sum(n_in), merged)
+    build = evidence.guess(merged)
     return InputSummary(
-        files=files,
-        n_samples=matrix.n_samples,
-        n_variants=matrix.n_variants,
-        contigs=tuple(contigs.items()),
-        missing_share=missing / (matrix.n_samples * matrix.n_variants),
-        n_multiallelic=int(np.sum(kinds == "multi-allelic")),
-        n_non_snp=int(np.sum((kinds != "multi-allelic") & (kinds != "SNP"))),
-        half_calls=matrix.facts.half_calls,
-        haploid_calls=matrix.facts.haploid_calls,
+        files=tuple(FileSummary(one.name, one.format, n_samples, n) for one, n in zip(sources, n_in, strict=True)),
+        n_samples=n_samples,
+        n_variants=sum(n_in),
+        contigs=tuple(evidence.names.items()),
+        missing_share=missing / (n_samples * sum(n_in)),
+        n_multiallelic=n_multiallelic,
+        n_non_snp=n_non_snp,
+        half_calls=merged.half_calls,
+        haploid_calls=merged.haploid_calls,
         build=build.build,
         build_reason=build.reason,
     )
@@ -179,28 +217,13 @@ def input_files(path: Path) -> tuple[Path, ...]:
     return tuple(file for file in dict.fromkeys([*([] if found else [path]), *found]) if file.is_file())
 
 
-def _read_all(paths: Sequence[Path], split: bool = False) -> list[GenotypeMatrix]:
-    """One matrix per file or fileset; the parts of a fileset count once."""
-    if not paths:
-        raise ConfigError("no input", fix="name at least one genotype file")
-    inputs: dict[Path, tuple[Path, Callable[[Path], GenotypeMatrix]]] = {}
-    seen: set[Path] = set()
-    for path in map(Path, paths):
-        if path.absolute() in seen:
-            raise ConfigError("the same input is given twice", where=path, fix="name it once")
-        seen.add(path.absolute())
-        place, read = _reader_of(path, split)
-        inputs.setdefault(place.absolute(), (place, read))
-    return [read(place) for place, read in inputs.values()]
-
-
-def _reader_of(path: Path, split: bool) -> tuple[Path, Callable[[Path], GenotypeMatrix]]:
-    """What ``path`` stands for, such as the prefix of a fileset, and the function that reads it."""
+def _opener_of(path: Path, split: bool) -> tuple[Path, Callable[[Path, ExitStack], Source]]:
+    """What ``path`` stands for, such as the prefix of a fileset, and the function that opens it."""
     if pipes.is_pipe(path):
-        return path, partial(_read_pipe, split=split)
+        return path, lambda place, stack: _open_pipe(place, stack, split)
     if vcfzarr.is_vcf_zarr(path):
-        return path, vcfzarr.read_vcf_zarr
-    found = [(place, read, suffix) for suffix, find, read in _FILESETS if (place := find(path)) is not None]
+        return path, lambda place, _: source_of(vcfzarr.read_vcf_zarr(place))
+    found = [(place, opened, suffix) for suffix, find, opened in _FILESETS if (place := find(path)) is not None]
     if len(found) > 1:
         raise ConfigError(
             f"this names {len(found)} filesets of different formats",
@@ -208,15 +231,18 @@ def _reader_of(path: Path, split: bool) -> tuple[Path, Callable[[Path], Genotype
             why=f"there are {' and '.join(f'{place}{suffix}' for place, _, suffix in found)}",
             fix="name the file with the genotypes instead of the prefix",
         )
-    return found[0][:2] if found else (path, partial(_read_file, split=split))
+    if found:
+        place, opened, _ = found[0]
+        return place, lambda place, _: opened(place)
+    return path, lambda place, _: _open_file(place, split)
 
 
-def _read_pipe(path: Path, split: bool) -> GenotypeMatrix:
-    with pipes.spooled(path) as (file, name):
-        return replace(_read_file(file, split), source=name)
+def _open_pipe(path: Path, stack: ExitStack, split: bool) -> Source:
+    file, name = stack.enter_context(pipes.spooled(path))
+    return replace(_open_file(file, split), name=name)
 
 
-def _read_file(path: Path, split: bool) -> GenotypeMatrix:
+def _open_file(path: Path, split: bool) -> Source:
     """A format of one file."""
     if path.is_dir() and (path / "metadata.json").is_file():
         raise DataError(
@@ -227,14 +253,14 @@ def _read_file(path: Path, split: bool) -> GenotypeMatrix:
         )
     sniffed = sniff(path)
     if sniffed.head.startswith(bcf.MAGIC):
-        return bcf.read_bcf(path, sniffed.compression, split)
+        return bcf.bcf_source(path, sniffed.compression, split)
     if sniffed.head.startswith((b"##", b"#CHROM")):
-        from genovi.genotypes.vcf import read_vcf
+        from genovi.genotypes.vcf import vcf_source
 
-        return read_vcf(path, sniffed.compression, split)
+        return vcf_source(path, sniffed.compression, split)
     if sniffed.head.startswith(plink1.MAGIC) and sniffed.compression == "plain":
         if path.suffix == ".bed" and not plink2.is_pgen(sniffed.head):
-            return plink1.read_plink1(path.with_suffix(""))
+            return plink1.plink1_source(path.with_suffix(""))
         raise DataError(
             "PLINK binary genotypes under another name than PREFIX.bed or PREFIX.pgen",
             where=path,
@@ -255,33 +281,3 @@ def _not_genotypes(path: Path, sniffed: Sniffed) -> DataError:
         why="it is text without a VCF header" if printable else "its first bytes are of none of these formats",
         fix=_ADVICE.get(path.suffix, "a VCF starts with ##fileformat=VCF; a PLINK 1 fileset is named by its .bed"),
     )
-
-
-def _in_order(matrix: GenotypeMatrix, first: GenotypeMatrix) -> GenotypeMatrix:
-    """``matrix`` with its samples in the order of ``first``."""
-    if matrix.samples == first.samples:
-        return matrix
-    here, there = set(matrix.samples), set(first.samples)
-    if here != there:
-        examples = sorted(here ^ there)[:3]
-        raise MismatchError(
-            f"samples differ: {len(there - here)} only in {first.source}, {len(here - there)} only in {matrix.source}",
-            where=", ".join(examples) + (", ..." if len(here ^ there) > 3 else ""),
-            why="several files are one input only if they hold the same samples",
-            fix="subset them to shared samples (`bcftools view -S SAMPLES`) or merge them (`bcftools merge`)",
-        )
-    place = {name: i for i, name in enumerate(matrix.samples)}
-    logger.info("%s: samples put into the order of %s", matrix.source, first.source)
-    return matrix.take_samples(np.array([place[name] for name in first.samples]))
-
-
-def _log_odd_calls(matrix: GenotypeMatrix) -> None:
-    facts = matrix.facts
-    if facts.half_calls:
-        logger.warning("half calls (such as ./1) taken as missing: %d", facts.half_calls)
-    if facts.haploid_calls:
-        logger.info("haploid calls counted as homozygous: %d", facts.haploid_calls)
-    if facts.split_records:
-        logger.info("records with several ALT alleles split: %d", facts.split_records)
-    if facts.records_without_gt:
-        logger.warning("records without GT, all of whose genotypes are missing: %d", facts.records_without_gt)

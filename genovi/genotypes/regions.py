@@ -9,13 +9,14 @@ package plinkQC distributes; fragments below 100 kb that lifting left behind are
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from genovi.errors import ConfigError
-from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
 
 BUILDS = ("GRCh37", "GRCh38")
 AUTOSOMES = tuple(str(number) for number in range(1, 23))
@@ -164,46 +165,66 @@ def parse_chromosomes(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def guess_build(matrix: GenotypeMatrix) -> BuildGuess:
-    """Genome build of human genotypes.
+class BuildEvidence:
+    """What variants say about the genome build; filled table by table.
 
-    Evidence, the strongest first: contig lengths of the header; the names of its reference; variants that lie beyond a
-    chromosome's end in one of the builds. Positions of well-known variants are not looked up.
+    Attributes:
+        names: Contig names as written, in the order in which they came, with the number of their variants.
     """
-    names = list(dict.fromkeys(matrix.variants.chrom.tolist()))
-    if not are_human(names):
-        return BuildGuess("unknown", "contigs are not human chromosomes")
-    facts = matrix.facts
-    lengths = {normalise_chromosome(name): length for name, length in facts.contig_lengths.items()}
-    agreeing = {
-        build: sum(CHROMOSOME_LENGTHS[build].get(name) == length for name, length in lengths.items())
-        for build in BUILDS
-    }
-    best = max(BUILDS, key=lambda build: agreeing[build])
-    if agreeing[best] > 0 and list(agreeing.values()).count(agreeing[best]) == 1:
-        return BuildGuess(best, f"{agreeing[best]} contig lengths of the header")
-    for reference in facts.references:
-        named = [build for build in BUILDS if _BUILD_WORDS[build].search(reference)]
-        if len(named) == 1:
-            return BuildGuess(named[0], f"the header names the reference {reference}")
-    return _guess_from_positions(matrix)
+
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+        self._beyond = dict.fromkeys(BUILDS, 0)
+
+    def add(self, variants: VariantTable) -> None:
+        """Take in some variants."""
+        for name, count in Counter(variants.chrom.tolist()).items():
+            self.names[name] = self.names.get(name, 0) + count
+            ends = [CHROMOSOME_LENGTHS[build].get(normalise_chromosome(name)) for build in BUILDS]
+            if ends[0] is None or ends[1] is None:
+                continue
+            positions = variants.pos if count == len(variants) else variants.pos[variants.chrom == name]
+            if positions.max() > min(ends[0], ends[1]):
+                for build, end in zip(BUILDS, ends, strict=True):
+                    self._beyond[build] += int(np.sum(positions > end))
+
+    def guess(self, facts: InputFacts) -> BuildGuess:
+        """Genome build of human genotypes.
+
+        Evidence, the strongest first: contig lengths of the header; the names of its reference; variants that lie
+        beyond a chromosome's end in one of the builds. Positions of well-known variants are not looked up.
+        """
+        if not are_human(self.names):
+            return BuildGuess("unknown", "contigs are not human chromosomes")
+        lengths = {normalise_chromosome(name): length for name, length in facts.contig_lengths.items()}
+        agreeing = {
+            build: sum(CHROMOSOME_LENGTHS[build].get(name) == length for name, length in lengths.items())
+            for build in BUILDS
+        }
+        best = max(BUILDS, key=lambda build: agreeing[build])
+        if agreeing[best] > 0 and list(agreeing.values()).count(agreeing[best]) == 1:
+            return BuildGuess(best, f"{agreeing[best]} contig lengths of the header")
+        for reference in facts.references:
+            named = [build for build in BUILDS if _BUILD_WORDS[build].search(reference)]
+            if len(named) == 1:
+                return BuildGuess(named[0], f"the header names the reference {reference}")
+        return self._guess_from_positions()
+
+    def _guess_from_positions(self) -> BuildGuess:
+        possible = [build for build in BUILDS if self._beyond[build] == 0]
+        if len(possible) == 1:
+            other = BUILDS[1 - BUILDS.index(possible[0])]
+            return BuildGuess(possible[0], f"{self._beyond[other]} variants lie beyond the ends of {other} chromosomes")
+        if not possible:
+            return BuildGuess("unknown", "variants lie beyond the ends of chromosomes in both GRCh37 and GRCh38")
+        return BuildGuess("unknown", "neither header nor positions tell GRCh37 from GRCh38")
 
 
-def _guess_from_positions(matrix: GenotypeMatrix) -> BuildGuess:
-    chroms = normalise_chromosomes(matrix.variants.chrom)
-    beyond = dict.fromkeys(BUILDS, 0)
-    for name in dict.fromkeys(chroms.tolist()):
-        positions = matrix.variants.pos[chroms == name]
-        for build in BUILDS:
-            end = CHROMOSOME_LENGTHS[build].get(name)
-            beyond[build] += 0 if end is None else int(np.sum(positions > end))
-    possible = [build for build in BUILDS if beyond[build] == 0]
-    if len(possible) == 1:
-        other = BUILDS[1 - BUILDS.index(possible[0])]
-        return BuildGuess(possible[0], f"{beyond[other]} variants lie beyond the ends of {other} chromosomes")
-    if not possible:
-        return BuildGuess("unknown", "variants lie beyond the ends of chromosomes in both GRCh37 and GRCh38")
-    return BuildGuess("unknown", "neither header nor positions tell GRCh37 from GRCh38")
+def guess_build(matrix: GenotypeMatrix) -> BuildGuess:
+    """Genome build of human genotypes, by what ``BuildEvidence`` says of all their variants."""
+    evidence = BuildEvidence()
+    evidence.add(matrix.variants)
+    return evidence.guess(matrix.facts)
 
 
 def in_long_range_ld(chrom: np.ndarray, pos: np.ndarray, build: str) -> np.ndarray:

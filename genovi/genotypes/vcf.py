@@ -11,22 +11,23 @@ genotype are refused.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from genovi.errors import DataError
+from genovi.genotypes.batches import Batch, Batches, Source, rows_in_batch
 from genovi.genotypes.bgzf import BOM, blaming_damage, open_bytes
-from genovi.genotypes.building import MatrixBuilder, decode_text
-from genovi.genotypes.lines import Lines, read_lines
-from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
+from genovi.genotypes.building import RowBuilder, decode_text
+from genovi.genotypes.choosing import Choice
+from genovi.genotypes.indexes import IndexedPart, check_count, look_up
+from genovi.genotypes.lines import LineFormat, Lines, read_lines
+from genovi.genotypes.matrix import InputFacts
 from genovi.genotypes.pieces import open_pieces
 from genovi.genotypes.vcfheader import HeaderEvidence, parse_samples
-
-logger = logging.getLogger("genovi")
 
 _MAX_POSITION = 2**40  # longer than any chromosome; keeps nonsense out of int64
 _MAX_DIGITS = 20
@@ -40,8 +41,8 @@ _CALL_FIRST = {
 }
 
 
-def read_vcf(path: Path, compression: str, split: bool = False) -> GenotypeMatrix:
-    """Read a VCF.
+def vcf_source(path: Path, compression: str, split: bool = False) -> Source:
+    """Open a VCF as far as its header.
 
     Args:
         path: The file.
@@ -49,19 +50,34 @@ def read_vcf(path: Path, compression: str, split: bool = False) -> GenotypeMatri
         split: Make a record with several ALT alleles one row for each of them, in which the others are missing.
 
     Returns:
-        One row a record, in file order; ``facts`` count half calls, haploid calls and records without GT.
+        One row a record, in file order; the facts count half calls, haploid calls and records without GT. Where an
+        index lies beside a BGZF file and there is a choice, only blocks that may hold chosen records are read.
 
     Raises:
-        DataError: the file is truncated, not a VCF, or a line of it is malformed; names file and line.
+        DataError: the file is truncated or not a VCF. While it is read also: a line of it is malformed; names file
+            and line.
     """
-    with blaming_damage(path, compression):
-        with open_bytes(path, compression) as stream:
-            header = _read_header(stream, path)
-        records = _Records(path, header.samples, header.n_lines, split)
-        with open_pieces(path, compression, header.n_bytes) as pieces:
-            for lines in read_lines(pieces, len(header.samples), split):
-                records.take(lines)
-        return records.finish(header.evidence, f"VCF ({compression})")
+    with blaming_damage(path, compression), open_bytes(path, compression) as stream:
+        header = _read_header(stream, path)
+    form = f"VCF ({compression})"
+    indexed = cache(partial(look_up, path))
+
+    def batches(choice: Choice | None) -> Batches:
+        found = indexed(choice) if choice is not None and compression == "BGZF" else None
+        stretches = None if found is None else found.stretches
+        whole = path.stat().st_size if found is None else found.n_bytes
+        with blaming_damage(path, compression):
+            records = _Records(path, header, split, choice, jumping=found is not None)
+            with open_pieces(path, compression, header.n_bytes, stretches) as pieces:
+                for lines in read_lines(pieces, LineFormat(len(header.samples), split, choice)):
+                    records.take(lines)
+                    if records.n_waiting >= rows_in_batch((len(header.samples) + 3) // 4):
+                        yield records.drain(min(1.0, lines.end / whole))
+            records.end()
+            yield records.drain(1.0)
+            return records.facts(form, found)
+
+    return Source(str(path), form, header.samples, path.stat().st_size, batches)
 
 
 def no_genotypes(path: Path, format_keys: set[bytes]) -> DataError:
@@ -106,53 +122,72 @@ def _read_header(stream: BinaryIO, path: Path) -> _Header:
 
 
 class _Records:
-    """Parses record lines into a MatrixBuilder."""
+    """Parses record lines into rows."""
 
-    def __init__(self, path: Path, samples: tuple[str, ...], n_header_lines: int, split: bool) -> None:
+    def __init__(self, path: Path, header: _Header, split: bool, choice: Choice | None, jumping: bool) -> None:
         from genovi.genotypes import kernels
 
         self._kernels = kernels
-        self._n_lines = n_header_lines
+        self._path = path
+        self._samples = header.samples
+        self._evidence = header.evidence
         self._split = split
+        self._choice = choice
+        self._jumping = jumping  # by an index, so that nobody knows the numbers of lines
+        self._n_lines = header.n_lines
         self._split_records = 0
+        self._n_chosen = 0
+        self._n_elsewhere = 0
         self._n_fast = 0  # lines that the kernel has read, all of which have GT
         self._unfinished: list[bytes] = []
-        self._path = path
-        self._samples = samples
-        self._builder = MatrixBuilder(samples, str(path))
+        self._builder = RowBuilder(len(self._samples))
         self._gt_places: dict[bytes, int] = {}
         self._tally = np.zeros(2, dtype=np.int64)
         self._without_gt = 0
-        self._missing_row = np.frombuffer(b"\x55" * ((len(samples) + 3) // 4), dtype=np.uint8).copy()
-        if len(samples) % 4:
-            self._missing_row[-1] &= (1 << 2 * (len(samples) % 4)) - 1
+        self._missing_row = np.frombuffer(b"\x55" * ((len(self._samples) + 3) // 4), dtype=np.uint8).copy()
+        if len(self._samples) % 4:
+            self._missing_row[-1] &= (1 << 2 * (len(self._samples) % 4)) - 1
+
+    @property
+    def n_waiting(self) -> int:
+        return len(self._builder)
+
+    def drain(self, share: float) -> Batch:
+        """The rows since the last time."""
+        return Batch(*self._builder.drain(), share)
 
     def take(self, lines: Lines) -> None:
         """Take in a piece."""
         self._unfinished.append(lines.head)
         if lines.tail is None:
             return
-        self._add(b"".join(self._unfinished))
+        self._add(b"".join(self._unfinished), self._n_lines + 1)
+        before = self._n_lines = self._n_lines + 1
         self._unfinished = [lines.tail] if lines.tail else []
         self._tally += lines.tally
+        self._n_elsewhere += lines.n_between - len(lines.numbers)
         start = 0
         for careful, line in lines.careful.items():
             self._add_all(lines, slice(start, careful))
-            self._add(line)
+            self._add(line, before + int(lines.numbers[careful]) + 1)
             start = careful + 1
         self._add_all(lines, slice(start, len(lines.rows)))
+        self._n_lines += lines.n_between
 
     def _add_all(self, lines: Lines, which: slice) -> None:
         """Take in lines that the kernel has read."""
-        self._n_lines += which.stop - which.start
-        self._n_fast += which.stop - which.start
+        n = which.stop - which.start
+        self._n_chosen += n
+        self._n_fast += n
         self._builder.extend(lines.rows[which], lines.variants.take(which))
 
-    def _add(self, raw: bytes) -> None:
+    def _add(self, raw: bytes, line_number: int) -> None:
         """Take in one line by itself."""
-        self._n_lines += 1
-        line, line_number = raw.rstrip(b"\r\n"), self._n_lines
+        line = raw.rstrip(b"\r\n")
         if not line:
+            return
+        if self._choice is not None and self._is_elsewhere(line):
+            self._n_elsewhere += 1
             return
         fields = line.split(b"\t", 9)
         if len(fields) < 10 or line.startswith(b"#"):
@@ -167,8 +202,16 @@ class _Records:
         for counted, one in enumerate(alts, start=1):
             self._pack(format_, columns, n_alleles, counted, line_number)
             self._builder.commit(chrom, int(pos), identifier, ref, one or b".")
+        self._n_chosen += 1
         self._without_gt += self._gt_place(format_) < 0
         self._split_records += len(alts) > 1
+
+    def _is_elsewhere(self, line: bytes) -> bool:
+        """Whether the line has a place, and that is not chosen."""
+        chrom, pos, *_ = *line.split(b"\t", 2), b""
+        if not chrom or line.startswith(b"#") or not pos.isdigit() or len(pos) > _MAX_DIGITS:
+            return False
+        return self._choice is not None and not self._choice.has(decode_text(chrom), int(pos))
 
     def _pack(self, format_: bytes, columns: bytes, n_alleles: int, counted: int, line_number: int) -> None:
         """Pack the genotypes of one line into the builder's next row."""
@@ -184,23 +227,29 @@ class _Records:
         if status != self._kernels.OK:
             raise self._bad_genotype(status, sample, columns, line_number)
 
-    def finish(self, evidence: HeaderEvidence, format_name: str) -> GenotypeMatrix:
-        """The matrix of all records."""
+    def end(self) -> None:
+        """Take in what follows the last line end, and see whether there were genotypes at all."""
         if self._unfinished:
-            self._add(b"".join(self._unfinished))
-            logger.warning("%s: the last line has no line end; the file may be truncated", self._path)
+            self._add(b"".join(self._unfinished), self._n_lines + 1)
         if self._without_gt and all(place < 0 for place in self._gt_places.values()) and not self._n_fast:
             raise no_genotypes(self._path, {key for keys in self._gt_places for key in keys.split(b":")})
-        return self._builder.finish(
-            InputFacts(
-                formats=(format_name,),
-                references=tuple(evidence.references),
-                contig_lengths=evidence.contig_lengths,
-                half_calls=int(self._tally[0]),
-                haploid_calls=int(self._tally[1]),
-                records_without_gt=self._without_gt,
-                split_records=self._split_records,
-            )
+
+    def facts(self, format_name: str, found: IndexedPart | None) -> InputFacts:
+        """What the records, or those that were chosen, said beside their genotypes."""
+        n_elsewhere = self._n_elsewhere
+        if found is not None:
+            check_count(self._path, found, self._choice, self._n_chosen)
+            n_elsewhere = found.n_records - self._n_chosen
+        return InputFacts(
+            formats=(format_name,),
+            references=tuple(self._evidence.references),
+            contig_lengths=self._evidence.contig_lengths,
+            half_calls=int(self._tally[0]),
+            haploid_calls=int(self._tally[1]),
+            records_without_gt=self._without_gt,
+            split_records=self._split_records,
+            n_elsewhere=n_elsewhere,
+            unfinished=(str(self._path),) if self._unfinished else (),
         )
 
     def _gt_place(self, format_: bytes) -> int:
@@ -211,9 +260,8 @@ class _Records:
         return place
 
     def _bad(self, what: str, line_number: int, why: str | None = None, fix: str | None = None) -> DataError:
-        return DataError(
-            what, where=f"{self._path}, line {line_number}", why=why, fix=fix or "repair or remove this line"
-        )
+        place = f"line {line_number}" if not self._jumping else "one of the lines that the index leads to"
+        return DataError(what, where=f"{self._path}, {place}", why=why, fix=fix or "repair or remove this line")
 
     def _bad_columns(self, line: bytes, line_number: int) -> DataError:
         if line.startswith(b"#"):

@@ -15,7 +15,7 @@ import pytest
 from helpers import bgzf, needs
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from vcfs import HEADER, read, record, vcf
+from vcfs import HEADER, SOURCES, mutated, read, record
 
 from genovi.errors import GenoviError
 from genovi.genotypes import pieces
@@ -126,36 +126,6 @@ def test_plink2_reads_the_same(tmp_path_factory: pytest.TempPathFactory, seed: i
     assert run.returncode == 0, run.stderr
     np.testing.assert_array_equal(open_genotypes([folder / "y.bed"]).dosages(), ours.dosages())
     np.testing.assert_array_equal(ours.dosages(), dosages_of(alleles))
-
-
-def mutated(data: st.DataObject, content: bytes) -> bytes:
-    """``content`` with some bytes overwritten, put in, left out or repeated."""
-    changed = bytearray(content)
-    for _ in range(data.draw(st.integers(1, 5))):
-        place = data.draw(st.integers(0, max(0, len(changed) - 1)))
-        length = data.draw(st.integers(0, 40))
-        kind = data.draw(st.sampled_from(["overwrite", "insert", "delete", "repeat", "cut"]))
-        new = data.draw(st.one_of(st.binary(max_size=6), st.sampled_from(TOKENS)))
-        if kind == "overwrite":
-            changed[place : place + len(new)] = new
-        elif kind == "insert":
-            changed[place:place] = new
-        elif kind == "delete":
-            del changed[place : place + length]
-        elif kind == "repeat":
-            changed[place:place] = changed[place : place + length]
-        else:
-            del changed[len(changed) - length :]
-    return bytes(changed)
-
-
-TOKENS = [b"\t", b"\n", b"\r", b"\r\n", b":", b"/", b"|", b".", b"./.", b"0|1", b"\t\t", b"GT", b"#", b"##", b"\x00",
-          b"\xff", b"99999999999999999999", b"-1", b",", b"\x1f\x8b\x08\x04", b"<", b" "]  # fmt: skip
-SOURCES = [
-    vcf("0/1", "1|1", "./.", "0/0", "1", n_records=6).encode(),
-    vcf("0/1:3:4", "1|1:.:.", "./1:3", "1/2:7:8", alt="C,G", format_="GT:DP:GQ", n_records=5).encode(),
-    vcf("3:0/1", "4:.", "5", format_="DP:GT", n_records=5).encode(),
-]
 
 
 def fuzz(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

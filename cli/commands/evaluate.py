@@ -1,18 +1,21 @@
-"""``genovi evaluate``: an embedding and labels in, scores out."""
+"""``genovi evaluate``: an embedding and labels in, scores out; or a model and genotypes in, bounds of log p(x) out."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genovi.errors import ConfigError
 from genovi.files import atomic_path, check_writable
 from genovi.provenance import Provenance
+from genovi.training.config import TrainingConfig
 from genovi_cli import options as opt
-from genovi_cli.commands.common import read_embedding, typed
+from genovi_cli.commands.common import read_embedding, start_provenance, typed
 from genovi_cli.console import Display, reporting
 
 if TYPE_CHECKING:
@@ -20,11 +23,20 @@ if TYPE_CHECKING:
     from genovi.labels import SampleLabels
     from genovi.scores import Scores, Transfer
 
+_DRAWS = 64
+
 
 def evaluate(
     ctx: typer.Context,
-    embedding: Annotated[Path, typer.Argument(metavar="EMBEDDING", show_default=False, help="File *.embedding.tsv.")],
-    labels: opt.Labels,
+    embedding: Annotated[
+        Path,
+        typer.Argument(metavar="EMBEDDING", show_default=False, help="File *.embedding.tsv; with --bounds a RUN."),
+    ],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[INPUT]...", show_default=False, help="Genotypes as for genovi embed, with --bounds."),
+    ] = None,
+    labels: opt.OptionalLabels = None,
     color: opt.Color = None,
     group: opt.Group = None,
     train: Annotated[
@@ -46,22 +58,45 @@ def evaluate(
             "principal components. May be repeated.",
         ),
     ] = None,
+    bounds: Annotated[
+        bool, typer.Option("--bounds", help="RUN and INPUT: how well the model describes these samples.")
+    ] = False,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            "--draws",
+            metavar="K",
+            show_default=False,
+            help="Paths of the importance-weighted bound, with --bounds. [default: 64]",
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", show_default=False, help="Write the scores as JSON, with provenance."),
+        typer.Option("--json", metavar="FILE", show_default=False, help="Write the numbers as JSON, with provenance."),
     ] = None,
+    device: opt.Device = TrainingConfig.device,
+    threads: opt.Threads = TrainingConfig.threads,
     force: opt.Force = False,
 ) -> None:
     """Measure how well an embedding separates labelled populations.
 
     Nearest-neighbour accuracy, and agreement of clusters with populations and groups. With --train, accuracy by the
     nearest training samples; with --genotypes, correlation of distances with F_ST, trustworthiness and continuity.
+
+    With --bounds instead: how well a model describes genotypes, by lower bounds of their likelihood and its true value.
     """
+    _check(bounds, inputs, draws, {"--labels": labels, "--color": color, "--group": group, "--train": train,
+                                   "--genotypes": genotypes})  # fmt: skip
     if json_file is not None:
         check_writable(json_file, force)
+    if bounds:
+        TrainingConfig(device=device, threads=threads)  # checks both
+        _bounds(ctx, embedding, inputs or [], _DRAWS if draws is None else draws, json_file, device, threads)
+        return
     from genovi.evaluation import evaluate as judge
     from genovi.labels import read_labels
 
+    assert labels is not None
     provenance = Provenance.start(command=typed(ctx))
     with reporting(Display()):
         judged, known = read_embedding(embedding), read_labels(labels)
@@ -80,6 +115,46 @@ def evaluate(
         write_scores(scores, json_file, provenance, transfer)
 
 
+def _check(bounds: bool, inputs: list[Path] | None, draws: int | None, others: Mapping[str, object]) -> None:
+    """Options of one kind of evaluation make no sense with the other."""
+    if not bounds:
+        if inputs:
+            fix = "add --bounds to measure a model"
+            raise ConfigError("one embedding at a time", where=inputs[0], fix=fix)
+        if draws is not None:
+            raise ConfigError("--draws belongs to --bounds", where=draws, fix="add --bounds")
+        if others["--labels"] is None:
+            raise ConfigError("labels are missing", where="--labels", fix="add --labels PANEL")
+        return
+    if not inputs:
+        raise ConfigError("genotypes are missing", where="--bounds", fix="genovi evaluate --bounds RUN INPUT")
+    for option, value in others.items():
+        if value:
+            raise ConfigError("bounds take a model and genotypes alone", where=option, fix=f"leave out {option}")
+    if draws is not None and draws < 1:
+        raise ConfigError("--draws must be at least 1", where=draws)
+
+
+def _bounds(
+    ctx: typer.Context,
+    run: Path,
+    inputs: list[Path],
+    draws: int,
+    json_file: Path | None,
+    device: str,
+    threads: int | None,
+) -> None:
+    from genovi.measuring import bounds_run
+
+    provenance = start_provenance(ctx, inputs)
+    with reporting(Display()):
+        summary = bounds_run(run, inputs, draws=draws, device=device, threads=threads, provenance=provenance)
+    for line in summary.lines():
+        typer.echo(line)
+    if json_file is not None:
+        _write(summary.to_dict(), json_file)
+
+
 def _transfer(train: Embedding, new: Embedding, labels: SampleLabels, population: str | None) -> Transfer:
     from genovi.evaluation import inductive_knn
     from genovi.labels import match
@@ -94,6 +169,10 @@ def write_scores(scores: Scores, path: Path, provenance: Provenance, transfer: T
     record: dict[str, object] = {"scores": scores.to_dict(), "provenance": provenance.finish().to_dict()}
     if transfer is not None:
         record["transfer"] = asdict(transfer)
+    _write(record, path)
+
+
+def _write(record: dict[str, object], path: Path) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 

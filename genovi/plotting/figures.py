@@ -129,7 +129,7 @@ def _own_settings(name: str) -> dict[str, Any]:
 
     fix = f"give a matplotlib style file, or one of {', '.join(matplotlib.style.available[:4])}, ..."
     if name in matplotlib.style.library:
-        return dict(matplotlib.style.library[name])
+        return dict(matplotlib.style.library[name].items())
     path = Path(name)
     if not path.is_file():
         raise DataError("no such style", where=name, fix=fix)

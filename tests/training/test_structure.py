@@ -14,7 +14,8 @@ from genovi.training.config import TrainingConfig
 from genovi.training.loop import fit
 from genovi.training.monitor import Monitor
 
-each_posterior = pytest.mark.parametrize("posterior", POSTERIORS)
+# which cannot tell one sample from another
+each_posterior = pytest.mark.parametrize("posterior", [name for name in POSTERIORS if name != "ddvi-simple"])
 POPULATIONS, PER, COMPONENTS = 4, 40, 8
 CHANCE = 1 / POPULATIONS
 
@@ -34,7 +35,8 @@ def embed(x: np.ndarray, posterior: str, steps: int) -> np.ndarray:
         threads=None,
     )
     trained = fit(x, model, training, Seeds(7), Monitor()).model
-    return numpy(trained.importance_sample(torch.as_tensor(x, dtype=torch.float32), 1, 1).z[0])
+    rows = torch.as_tensor(x, dtype=torch.float32)
+    return numpy(trained.importance_sample(rows, 1, 1).z[0] if trained.config.has_density else trained.locate(rows))
 
 
 @each_posterior

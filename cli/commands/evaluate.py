@@ -85,8 +85,8 @@ def evaluate(
 
     With --bounds instead: how well a model describes genotypes, by lower bounds of their likelihood and its true value.
     """
-    _check(bounds, inputs, draws, {"--labels": labels, "--color": color, "--group": group, "--train": train,
-                                   "--genotypes": genotypes})  # fmt: skip
+    others = {"--labels": labels, "--color": color, "--group": group, "--train": train, "--genotypes": genotypes}
+    _check(ctx, bounds, inputs, draws, others)
     if json_file is not None:
         check_writable(json_file, force)
     if bounds:
@@ -115,7 +115,9 @@ def evaluate(
         write_scores(scores, json_file, provenance, transfer)
 
 
-def _check(bounds: bool, inputs: list[Path] | None, draws: int | None, others: Mapping[str, object]) -> None:
+def _check(
+    ctx: typer.Context, bounds: bool, inputs: list[Path] | None, draws: int | None, others: Mapping[str, object]
+) -> None:
     """Options of one kind of evaluation make no sense with the other."""
     if not bounds:
         if inputs:
@@ -124,7 +126,7 @@ def _check(bounds: bool, inputs: list[Path] | None, draws: int | None, others: M
         if draws is not None:
             raise ConfigError("--draws belongs to --bounds", where=draws, fix="add --bounds")
         if others["--labels"] is None:
-            raise ConfigError("labels are missing", where="--labels", fix="add --labels PANEL")
+            raise typer.BadParameter("labels are missing: add --labels PANEL", ctx=ctx, param_hint="--labels")
         return
     if not inputs:
         raise ConfigError("genotypes are missing", where="--bounds", fix="genovi evaluate --bounds RUN INPUT")

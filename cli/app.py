@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from genovi.errors import ConfigError, GenoviError, ResourceError
-from genovi_cli.commands import convert, demo, embed, evaluate, info, plot, plot_map, train
+from genovi_cli.commands import convert, demo, embed, evaluate, info, plot, plot_map, plot_model, train
 from genovi_cli.help import Command
 
 # typer brings its own copy of click from some version on: take the base class from where typer takes it
@@ -175,6 +175,8 @@ app.command("embed", cls=Command)(embed.embed)
 plots.command("ancestry", cls=Command)(plot.ancestry)
 plots.command("compare", cls=Command)(plot.compare)
 plots.command("map", cls=Command)(plot_map.geography)
+plots.command("latent", cls=Command)(plot_model.latent)
+plots.command("posterior", cls=Command)(plot_model.posterior)
 plots.command("palette", cls=Command)(plot.palette)
 plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")

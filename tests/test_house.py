@@ -33,6 +33,7 @@ FLOORS = {
     "plotting": 5,
     "placing": 6,
     "summaries": 6,
+    "portraits": 7,
     "pipeline": 7,
     "cli": 8,
     "__main__": 8,  # `python -m genovi` is the command line

@@ -42,6 +42,17 @@ class AlleleCounts:
         """Frequency of the rarer allele, shape (n_variants,), float64; NaN where nobody is observed."""
         return np.minimum(self.frequency, 1.0 - self.frequency)
 
+    @property
+    def varies(self) -> np.ndarray:
+        """Whether a variant has more than one allele, shape (n_variants,), bool."""
+        return (self.n_alt > 0) & (self.n_alt < 2 * self.n_observed)
+
+    def is_common(self, maf: float) -> np.ndarray:
+        """Whether the minor allele is at least as frequent as ``maf``, shape (n_variants,), bool."""
+        with np.errstate(invalid="ignore"):
+            # The margin of float64 keeps frequencies that equal the threshold, such as 25 of 2,500 at 0.01.
+            return self.minor_frequency >= maf * (1 - 1e-12)
+
 
 def allele_counts(matrix: GenotypeMatrix) -> AlleleCounts:
     """Count alleles and missing genotypes of ``matrix``."""

@@ -34,7 +34,7 @@ from genovi.genotypes.regions import (
     in_long_range_ld,
     normalise_chromosomes,
 )
-from genovi.genotypes.sieving import Known, Rules, is_common, varies
+from genovi.genotypes.sieving import Known, Rules
 from genovi.genotypes.steps import StepLog
 from genovi.genotypes.streaming import sift
 
@@ -162,7 +162,7 @@ class _Run:
             self._store.take_samples(stay)
             self._samples = tuple(self._samples[i] for i in stay.tolist())
             counts = allele_counts(self.matrix)
-            common = varies(counts) & is_common(counts, config)
+            common = counts.varies & counts.is_common(config.maf)
             reason = f"without relatives the minor allele is rarer than {config.maf:g}"
             self.take_variants("--maf again", common, reason)
 

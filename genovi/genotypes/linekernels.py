@@ -10,14 +10,10 @@ Words are read little-endian; the text is followed by 64 zero bytes, which may b
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
-
 import numpy as np
-from llvmlite import ir
-from numba import extending, types
 
 from genovi.genotypes.kernels import OK, code_of, compiled, parse_genotype, vcf_row
+from genovi.genotypes.words import controls, lowest, newline_bits, newlines, word32, word64
 
 # Columns of ``places``: byte offsets into the text, except POS (the position) CAREFUL (1: read this
 # line by itself) and NEW_CHROM (1: CHROM is not that of the line before, or that one is unknown).
@@ -44,95 +40,14 @@ _TWO_SLASHED = np.uint64(0x09302F3009302F30)
 _FIRST_ALLELES = np.uint64(0x0000000100000001)
 
 
-def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, which writes the machine's instructions, as one that compiled code may call."""
-    return cast(Callable[..., Any], extending.intrinsic(function))
-
-
-def _loaded(context: Any, builder: Any, signature: Any, args: Any, kind: ir.Type) -> Any:
-    """LLVM value of type ``kind`` at byte ``args[1]`` of the array ``args[0]``, which need not be aligned."""
-    data = context.make_array(signature.args[0])(context, builder, args[0]).data
-    pointer = builder.inttoptr(builder.add(builder.ptrtoint(data, ir.IntType(64)), args[1]), kind.as_pointer())
-    return builder.load(pointer, align=1)
-
-
-@intrinsic
-def _word32(_context: Any, text: Any, place: Any) -> Any:
-    """Four bytes of ``text`` from ``place`` on."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _loaded(context, builder, signature, args, ir.IntType(32))
-
-    return types.uint32(text, types.int64), generate
-
-
-@intrinsic
-def _word64(_context: Any, text: Any, place: Any) -> Any:
-    """Eight bytes of ``text`` from ``place`` on."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _loaded(context, builder, signature, args, ir.IntType(64))
-
-    return types.uint64(text, types.int64), generate
-
-
-@intrinsic
-def _controls(_context: Any, text: Any, place: Any) -> Any:
-    """Which of 64 bytes from ``place`` on are below 14 (tabs and line ends among them), as bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = ir.VectorType(ir.IntType(8), 64)
-        values = _loaded(context, builder, signature, args, vector)
-        below = builder.icmp_unsigned("<", values, ir.Constant(vector, [_RETURN + 1] * 64))
-        return builder.bitcast(below, ir.IntType(64))
-
-    return types.uint64(text, types.int64), generate
-
-
-@intrinsic
-def _newlines(_context: Any, text: Any, place: Any) -> Any:
-    """How many of 64 bytes from ``place`` on are newlines."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = ir.VectorType(ir.IntType(8), 64)
-        values = _loaded(context, builder, signature, args, vector)
-        equal = builder.icmp_unsigned("==", values, ir.Constant(vector, [_NEWLINE] * 64))
-        return builder.ctpop(builder.bitcast(equal, ir.IntType(64)))
-
-    return types.int64(text, types.int64), generate
-
-
-@intrinsic
-def _newline_bits(_context: Any, text: Any, place: Any) -> Any:
-    """Which of 64 bytes from ``place`` on are newlines, as bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = ir.VectorType(ir.IntType(8), 64)
-        values = _loaded(context, builder, signature, args, vector)
-        equal = builder.icmp_unsigned("==", values, ir.Constant(vector, [_NEWLINE] * 64))
-        return builder.bitcast(equal, ir.IntType(64))
-
-    return types.uint64(text, types.int64), generate
-
-
-@intrinsic
-def _lowest(_context: Any, word: Any) -> Any:
-    """Place of the lowest bit that is set in ``word``."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), generate
-
-
 @compiled
 def _next_control(text: np.ndarray, p: int) -> int:
     """Place of the first byte below 14 at or after ``p``; the padding holds one."""
-    mask = _controls(text, p)
+    mask = controls(text, p)
     while mask == 0:
         p += 64
-        mask = _controls(text, p)
-    return p + _lowest(mask)
+        mask = controls(text, p)
+    return p + lowest(mask)
 
 
 @compiled
@@ -216,7 +131,7 @@ def _bare_genotypes(
     sample = 0
     while True:
         if (sample & 3) == 0 and sample + 4 < n_samples:
-            low, high = _word64(text, p), _word64(text, p + 8)
+            low, high = word64(text, p), word64(text, p + 8)
             plain_low = (low & _TWO) == _TWO_BARRED or (low & _TWO) == _TWO_SLASHED
             if plain_low and ((high & _TWO) == _TWO_BARRED or (high & _TWO) == _TWO_SLASHED):
                 # Code of alleles a, b: the lower bit is not (a or b), the higher one not (a and b).
@@ -231,7 +146,7 @@ def _bare_genotypes(
                 sample += 4
                 p += 16
                 continue
-        word = _word32(text, p)
+        word = word32(text, p)
         end = p + 3
         if ((word & _ONE) == _ONE_SLASHED or (word & _ONE) == _ONE_BARRED) and text[end] <= _RETURN:
             code1 = _PLAIN_CODES[(word & 1) + ((word >> 16) & 1)]
@@ -255,14 +170,14 @@ def _leading_genotypes(
 ) -> int:
     """Pack columns that begin with GT, from ``p`` on; returns the place after the line, or -1."""
     window = p
-    controls = _controls(text, p)
+    bits = controls(text, p)
     for sample in range(n_samples):
-        while controls == 0:
+        while bits == 0:
             window += 64
-            controls = _controls(text, window)
-        end = window + _lowest(controls)
-        controls &= controls - np.uint64(1)
-        word = _word32(text, p)
+            bits = controls(text, window)
+        end = window + lowest(bits)
+        bits &= bits - np.uint64(1)
+        word = word32(text, p)
         whole = text[p + 3] == _COLON or p + 3 == end
         if whole and ((word & _ONE) == _ONE_SLASHED or (word & _ONE) == _ONE_BARRED):
             code = _PLAIN_CODES[(word & 1) + ((word >> 16) & 1)]
@@ -307,7 +222,7 @@ def count_lines(text: np.ndarray, start: int, stop: int) -> int:
     """Line ends in ``text`` from ``start`` on, the last of which lies before ``stop``; 64 bytes follow as padding."""
     n = 0
     for k in range(start, stop, 64):
-        n += _newlines(text, k)
+        n += newlines(text, k)
     return n
 
 
@@ -340,11 +255,11 @@ def scan_lines(text: np.ndarray, span: tuple[int, int], places: np.ndarray) -> N
         place[CAREFUL] = q == p or end == digits or text[end] != _TAB or text[p] == _HASH
         place[NEW_CHROM] = i == 0 or not _same_chrom(text, places[i - 1], place)
         while True:
-            newlines = _newline_bits(text, q)
-            if newlines != 0:
+            bits = newline_bits(text, q)
+            if bits != 0:
                 break
             q += 64
-        p = q + _lowest(newlines) + 1
+        p = q + lowest(bits) + 1
         place[STOP] = p
         i += 1
 

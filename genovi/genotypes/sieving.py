@@ -294,9 +294,9 @@ class Sieve:
                 masks["--hwe"] |= ~np.isin(normalise_chromosomes(variants.chrom), AUTOSOMES)
             self._n_few += int((~masks["--hwe"] & complete & few_heterozygotes(counts)).sum())
         if self._rules.varying:
-            masks["monomorphic"] = varies(counts)
+            masks["monomorphic"] = counts.varies
         if config.maf > 0 or not self._rules.mute:
-            masks["--maf"] = is_common(counts, config)
+            masks["--maf"] = counts.is_common(config.maf)
         return masks
 
     def _record_choices(self, facts: InputFacts, steps: StepLog) -> None:
@@ -384,18 +384,6 @@ class Sieve:
             if name in self._kept:
                 steps.record(name, "variants", left, left - self._kept[name], reason)
                 left = self._kept[name]
-
-
-def varies(counts: AlleleCounts) -> np.ndarray:
-    """Which variants have more than one allele, shape (n_variants,), bool."""
-    return (counts.n_alt > 0) & (counts.n_alt < 2 * counts.n_observed)
-
-
-def is_common(counts: AlleleCounts, config: QCConfig) -> np.ndarray:
-    """Which variants --maf keeps, shape (n_variants,), bool."""
-    with np.errstate(invalid="ignore"):
-        # The margin of float64 keeps frequencies that equal the threshold, such as 25 of 2,500 at 0.01.
-        return counts.minor_frequency >= config.maf * (1 - 1e-12)
 
 
 def _listed(samples: tuple[str, ...], config: QCConfig) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from genovi_cli.console import Display, reporting
 
 if TYPE_CHECKING:
     from genovi.plotting.coloring import ColorBy
+    from genovi.plotting.composing import AncestryOptions
 
 Embeddings = Annotated[
     list[Path],
@@ -95,7 +97,6 @@ def ancestry(
     if spread and uncertainty not in (None, "ellipse"):
         raise ConfigError("--spread and --uncertainty contradict each other", fix="leave --spread out")
     sheet = Sheet.parse(size, style)
-    from genovi.plotting.ancestry import plot_ancestry
     from genovi.plotting.composing import AncestryOptions
 
     options = AncestryOptions(
@@ -110,19 +111,7 @@ def ancestry(
         legend=not no_legend,
         sheet=sheet,
     )
-    with reporting(Display()):
-        summary = plot_ancestry(
-            [read_embedding(path) for path in embeddings],
-            out,
-            labels=labels_or_none(labels),
-            query=None if query is None else read_embedding(query),
-            align_to=None if align_to is None else read_embedding(align_to),
-            options=options,
-            force=force,
-            command=typed(ctx),
-        )
-    for line in summary.lines():
-        typer.echo(line)
+    _draw(ctx, embeddings, out, labels, options, force=force, query=query, align_to=align_to)
 
 
 def compare(
@@ -151,20 +140,36 @@ def compare(
     if len(embeddings) < 2:
         raise ConfigError("nothing to compare", why="one embedding was given", fix="give two or more")
     sheet = Sheet.parse(size, style)
-    from genovi.plotting.ancestry import plot_ancestry
     from genovi.plotting.composing import AncestryOptions
 
     by = color_by(color, color_as, group, palette)
     options = AncestryOptions(
         by=by, uncertainty=uncertainty, names=not no_names, legend=not no_legend, sheet=sheet, same_axes=align
     )
+    _draw(ctx, embeddings, out, labels, options, force=force, align_to=embeddings[0] if align else None)
+
+
+def _draw(
+    ctx: typer.Context,
+    embeddings: Sequence[Path],
+    out: Path,
+    labels: Path | None,
+    options: AncestryOptions,
+    *,
+    force: bool,
+    query: Path | None = None,
+    align_to: Path | None = None,
+) -> None:
+    """Read embeddings, draw them and say so."""
+    from genovi.plotting.ancestry import plot_ancestry
+
     with reporting(Display()):
-        several = [read_embedding(path) for path in embeddings]
         summary = plot_ancestry(
-            several,
+            [read_embedding(path) for path in embeddings],
             out,
             labels=labels_or_none(labels),
-            align_to=several[0] if align else None,
+            query=None if query is None else read_embedding(query),
+            align_to=None if align_to is None else read_embedding(align_to),
             options=options,
             force=force,
             command=typed(ctx),

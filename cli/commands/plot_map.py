@@ -34,7 +34,7 @@ def geography(
     permutations: Annotated[
         int, typer.Option("--permutations", metavar="N", help="Permutations of sites for the p-value; 0 for none.")
     ] = 9999,
-    seed: opt.Seed = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the permutations.")] = 1,
     palette: opt.PaletteFile = None,
     style: opt.Style = None,
     size: opt.Size = "page",
@@ -61,7 +61,7 @@ def geography(
             out,
             labels=labels_or_none(labels),
             permutations=permutations,
-            seed=1 if seed is None else seed,
+            seed=seed,
             options=AncestryOptions(by=by, names=not no_names, legend=not no_legend, sheet=sheet),
             force=force,
             command=typed(ctx),

@@ -244,3 +244,13 @@ def test_public_names_resolve() -> None:
     assert all(getattr(genovi, name) is not None for name in genovi.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = genovi.no_such_name
+
+
+def test_no_merge_was_left_half_done() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=REPO, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    for name in listed.stdout.splitlines():
+        content = (REPO / name).read_bytes() if (REPO / name).is_file() else b""
+        assert not [line for line in content.splitlines() if line.startswith(tuple(m.encode() for m in marks))], name

@@ -14,6 +14,7 @@ from genovi_cli.commands.common import labels_or_none, read_embedding, typed
 from genovi_cli.console import Display, reporting
 
 if TYPE_CHECKING:
+    from genovi.embedding import Embedding
     from genovi.plotting.coloring import ColorBy
     from genovi.plotting.composing import AncestryOptions
 
@@ -111,7 +112,9 @@ def ancestry(
         legend=not no_legend,
         sheet=sheet,
     )
-    _draw(ctx, embeddings, out, labels, options, force=force, query=query, align_to=align_to)
+    several = [read_embedding(path) for path in embeddings]
+    reference = None if align_to is None else read_embedding(align_to)
+    _draw(ctx, several, out, labels, options, force=force, query=query, align_to=reference)
 
 
 def compare(
@@ -146,30 +149,31 @@ def compare(
     options = AncestryOptions(
         by=by, uncertainty=uncertainty, names=not no_names, legend=not no_legend, sheet=sheet, same_axes=align
     )
-    _draw(ctx, embeddings, out, labels, options, force=force, align_to=embeddings[0] if align else None)
+    several = [read_embedding(path) for path in embeddings]
+    _draw(ctx, several, out, labels, options, force=force, align_to=several[0] if align else None)
 
 
 def _draw(
     ctx: typer.Context,
-    embeddings: Sequence[Path],
+    embeddings: Sequence[Embedding],
     out: Path,
     labels: Path | None,
     options: AncestryOptions,
     *,
     force: bool,
     query: Path | None = None,
-    align_to: Path | None = None,
+    align_to: Embedding | None = None,
 ) -> None:
-    """Read embeddings, draw them and say so."""
+    """Draw embeddings and say so."""
     from genovi.plotting.ancestry import plot_ancestry
 
     with reporting(Display()):
         summary = plot_ancestry(
-            [read_embedding(path) for path in embeddings],
+            embeddings,
             out,
             labels=labels_or_none(labels),
             query=None if query is None else read_embedding(query),
-            align_to=None if align_to is None else read_embedding(align_to),
+            align_to=align_to,
             options=options,
             force=force,
             command=typed(ctx),

@@ -112,6 +112,7 @@ class Checkpoints:
         Raises:
             ResourceError: it cannot be written. What was there before is still there.
         """
+        self._last = time.monotonic()
         latest, temporary = self.folder / LATEST, self.folder / f".tmp-{os.getpid()}-{LATEST}"
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()}
         record = {"identity": self.identity, "numbers": dict(snapshot.numbers), "digest": _digest(tensors)}
@@ -136,7 +137,6 @@ class Checkpoints:
                 why=f"{error.strerror or error}; the checkpoint before it is " + ("kept" if kept else "not there"),
                 fix="free space or restore the folder, and run the same command again",
             ) from error
-        self._last = time.monotonic()
 
     def remove(self) -> None:
         """The run is complete: take its checkpoints away."""

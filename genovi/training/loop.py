@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genovi.errors import InterruptedRunError, MismatchError, TrainingError
+from genovi.errors import InterruptedRunError, MismatchError, ResourceError, TrainingError
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.vae import LatentModel
@@ -110,7 +110,7 @@ def fit(
         MismatchError: the checkpoint was made on other data.
         TrainingError: ``x`` holds NaN or infinite values.
         DivergedError: the loss became infinite or NaN.
-        ResourceError: the device is not there, or a checkpoint cannot be written.
+        ResourceError: the device is not there, or the checkpoint of a stop cannot be written.
     """
     bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(bad):
@@ -174,7 +174,7 @@ class _Trainer:
                     reason = "early stop"
                     break
             if checkpoints is not None and checkpoints.due and self.epoch < self.epochs:
-                checkpoints.save(self._snapshot())
+                self._checkpoint(checkpoints)
         monitor.end(reason)
         return self._result(reason)
 
@@ -204,6 +204,13 @@ class _Trainer:
         with torch.no_grad():
             parts = (terms.reconstruction, terms.prior, terms.chain, terms.entropy)
             self.sums += torch.stack([*(part.mean() for part in parts), sleep, norm])
+
+    def _checkpoint(self, checkpoints: Checkpoints) -> None:
+        """Save the state on the way; where that fails, what was reached is in memory, so training goes on."""
+        try:
+            checkpoints.save(self._snapshot())
+        except ResourceError as error:
+            logger.warning("%s; training goes on without", error)
 
     def _stop(self, monitor: Monitor, checkpoints: Checkpoints | None) -> None:
         if checkpoints is not None:

@@ -215,6 +215,16 @@ def test_a_place_that_cannot_be_written_is_said_and_what_was_there_stays(tmp_pat
     assert not latest.parent.exists()
 
 
+def test_training_goes_on_where_checkpoints_on_the_way_cannot_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    result = run(tmp_path / "file" / "c", Monitor(), every=0.0)
+    assert_same(result, run(tmp_path / "none", Monitor()))
+    assert caplog.text.count("cannot write a checkpoint") == len(result.history) - 1
+    assert "training goes on without" in caplog.text
+
+
 def test_history_comes_back_exactly() -> None:
     rng = np.random.default_rng(0)
     history = [EpochRecord(i, *rng.normal(size=12)) for i in range(1, 4)]

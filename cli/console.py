@@ -59,7 +59,7 @@ class RunLog(logging.Handler):
             f"Command: {run.command}",
             f"Start time: {run.started}",
             *([] if run.seed is None else [f"Random number seed: {run.seed}"]),
-            f"Threads: {self._options.get('threads') or 1}",
+            f"Threads: {self._options.get('threads') or 'all'}",
             "",
         ]
         tail = ["", f"Peak memory: {peak:.0f} MiB", f"End time: {finished}"]

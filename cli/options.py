@@ -112,6 +112,16 @@ Threads = Annotated[
         help="CPU threads of the model. [default: 1]",
     ),
 ]
+AllThreads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        show_default=False,
+        rich_help_panel=TRAINING,
+        help="CPU threads of the model. [default: all]",
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(

@@ -37,7 +37,7 @@ def embed(
         bool, typer.Option("--dry-run", help="Match and check, say what would be done, and write nothing.")
     ] = False,
     device: opt.Device = TrainingConfig.device,
-    threads: opt.Threads = TrainingConfig.threads,
+    threads: opt.AllThreads = None,
     force: opt.Force = False,
     quiet: opt.Quiet = False,
 ) -> None:

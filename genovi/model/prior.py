@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genovi.errors import ConfigError
 from genovi.model.config import ModelConfig
-from genovi.model.densities import Noise, normal_log_density
+from genovi.model.densities import LOG_2PI, Noise, normal_log_density
 
 SCALE = 0.2  # s: the unit of length of the latent space
 
@@ -77,10 +77,23 @@ class GaussianMixture(Prior):
 
     def component_log_density(self, z: Tensor) -> Tensor:
         """log p(k) + log p(z | k), shape (..., K)."""
-        return normal_log_density(z[..., None, :], self.means, self.log_std) - math.log(len(self.means))
+        return self._scores(z) + self._own(z)[..., None]
 
     def log_density(self, z: Tensor) -> Tensor:
-        return torch.logsumexp(self.component_log_density(z), dim=-1)
+        return torch.logsumexp(self._scores(z), dim=-1) + self._own(z)
+
+    def _scores(self, z: Tensor) -> Tensor:
+        """z . m_k / s^2 - |m_k|^2 / 2 s^2 + constants: ``component_log_density`` but for what depends on z alone.
+
+        One matrix product, where squared distances to all components would take several passes over (..., K, d).
+        """
+        means = self.means * torch.exp(-self.log_std)
+        constant = -len(means[0]) * (self.log_std + 0.5 * LOG_2PI) - math.log(len(means))
+        return nn.functional.linear(z * torch.exp(-self.log_std), means, constant - 0.5 * means.square().sum(-1))
+
+    def _own(self, z: Tensor) -> Tensor:
+        """-|z|^2 / 2 s^2, shape (...,)."""
+        return -0.5 * (z * torch.exp(-self.log_std)).square().sum(-1)
 
     def sample(self, n: int, noise: Noise) -> Tensor:
         uniform = torch.rand(n, generator=noise.generator, device=self.means.device)
@@ -88,7 +101,7 @@ class GaussianMixture(Prior):
         return noise.draw(chosen, self.log_std)
 
     def cluster_probabilities(self, z: Tensor) -> Tensor:
-        responsibilities = torch.softmax(self.component_log_density(z), dim=-1)
+        responsibilities = torch.softmax(self._scores(z), dim=-1)
         return responsibilities @ self._membership().to(responsibilities)
 
     @torch.no_grad()

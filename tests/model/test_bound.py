@@ -17,7 +17,7 @@ from genovi.model.vae import BoundTerms, ImportanceSample
 DRAWS = 2**14
 FEW_DRAWS = 2**12  # where nothing is asked of their mean
 TRAINING_STEPS = 150
-FEW_STEPS = 60  # of what zuko makes slow
+FEW_STEPS = 60
 # Without dreams of x, q leaves modes out, and a chain that does not see x fits badly: in two dimensions their weights
 # have tails too heavy for a mean of them. That densities are of what was drawn is held in test_posterior.py.
 HEAVY = {"ddvi-simple", "ddvi-nosleep"}
@@ -43,7 +43,7 @@ def weighed(posterior: str, prior: str, d: int, state: str, device: str) -> tupl
     model = build_model(posterior, prior, d=d, k=3, steps=3, components=3, hidden=16, seed=23, device=device)
     x = data_from(model, 64, 1)
     if state == "trained":
-        steps = FEW_STEPS if posterior in LONG or prior == "flow" else TRAINING_STEPS
+        steps = TRAINING_STEPS if OLD.issuperset((posterior, prior)) or posterior in HEAVY else FEW_STEPS
         train(model, x, steps, seed=2, sleep=1.0, lr=1e-2)  # much sleep: q covers all modes
     draws = FEW_DRAWS if prior in CURVES or prior == "flow" or posterior in HEAVY else DRAWS
     sample = model.importance_sample(x[:6], draws, 3)

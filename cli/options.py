@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from genovi.model.config import POSTERIORS, PRIORS
-from genovi.training.config import DEVICES
+from genovi.training.config import DEVICES, OBJECTIVES
 
 QC = "Quality control (names and meaning as in PLINK)"
 MODEL = "Model"
@@ -317,17 +317,23 @@ Posterior = Annotated[
         "--posterior",
         metavar="|".join(POSTERIORS),
         rich_help_panel=MODEL,
-        help="Diffusion chain, or the Gaussian of a plain VAE.",
+        help="Diffusion chain, plain Gaussian, inverse autoregressive flow (one or two levels), adversarial encoder, "
+        "or the chain without x or without the sleep term.",
     ),
 ]
 Prior = Annotated[
     str,
     typer.Option(
-        "--prior", metavar="|".join(PRIORS), rich_help_panel=MODEL, help="Learned Gaussian mixture, or standard normal."
+        "--prior",
+        metavar="|".join(PRIORS),
+        rich_help_panel=MODEL,
+        help="Learned Gaussian mixture, standard normal, mixture with free weights and covariances, VampPrior, "
+        "normalising flow, or noise about a fixed curve.",
     ),
 ]
 Steps = Annotated[
-    int, typer.Option("--steps", rich_help_panel=MODEL, help="Reverse diffusion steps (posterior ddvi only).")
+    int,
+    typer.Option("--steps", rich_help_panel=MODEL, help="Reverse diffusion steps (posteriors ddvi...)."),
 ]
 Pcs = Annotated[
     str,
@@ -337,6 +343,19 @@ Pcs = Annotated[
         rich_help_panel=MODEL,
         help="Principal components that the model sees; auto takes those above the noise.",
     ),
+]
+Objective = Annotated[
+    str,
+    typer.Option(
+        "--objective",
+        metavar="|".join(OBJECTIVES),
+        rich_help_panel=TRAINING,
+        help="Evidence lower bound, or the importance-weighted bound of --draws paths.",
+    ),
+]
+Draws = Annotated[
+    int,
+    typer.Option("--draws", metavar="K", rich_help_panel=TRAINING, help="Paths of the importance-weighted bound."),
 ]
 Epochs = Annotated[
     int,

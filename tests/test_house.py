@@ -24,6 +24,7 @@ FLOORS = {
     "embedding": 3,
     "model": 3,
     "trained": 4,
+    "bounds": 4,
     "scores": 4,
     "reference": 4,
     "training": 5,
@@ -35,6 +36,7 @@ FLOORS = {
     "summaries": 6,
     "pipeline": 7,
     "applying": 7,
+    "measuring": 7,
     "cli": 8,
     "__main__": 8,  # `python -m genovi` is the command line
     "__init__": 8,  # resolves public names of every room when they are asked for

@@ -82,6 +82,8 @@ def train(
     prior: opt.Prior = _MODEL.prior,
     steps: opt.Steps = _MODEL.steps,
     pcs: opt.Pcs = "auto",
+    objective: opt.Objective = _TRAINING.objective,
+    draws: opt.Draws = _TRAINING.draws,
     epochs: opt.Epochs = _TRAINING.epochs,
     batch_size: opt.BatchSize = _TRAINING.batch_size,
     lr: opt.LearningRate = _TRAINING.lr,
@@ -102,7 +104,10 @@ def train(
     Stopped by Ctrl-C, SIGTERM or SIGUSR1, training leaves a checkpoint and exit code 75: the same command goes on.
     """
     model = ModelConfig(latent_dim=latent_dim, posterior=posterior, prior=prior, steps=steps)
-    training = TrainingConfig(epochs=epochs, batch_size=batch_size, lr=lr, device=device, threads=threads)
+    training = TrainingConfig(
+        epochs=epochs, batch_size=batch_size, lr=lr, objective=objective, draws=draws, device=device, threads=threads
+    )
+    training.check_objective(model)
     qc = _filters(ctx.params)
     components = _pcs(pcs)
     known = labels_or_none(labels)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 from genovi.errors import ConfigError
 
-POSTERIORS = ("ddvi", "gaussian")
-PRIORS = ("mixture", "normal")
+POSTERIORS = ("ddvi", "gaussian", "iaf", "hiaf", "aae", "ddvi-simple", "ddvi-nosleep")
+PRIORS = ("mixture", "normal", "mixture-free", "vamp", "flow", "pinwheel", "swissroll", "square")
+WITH_COMPONENTS = ("mixture", "mixture-free", "vamp")
+CURVES = ("pinwheel", "swissroll", "square")
 
 
 @dataclass(frozen=True)
@@ -16,10 +18,14 @@ class ModelConfig:
 
     Attributes:
         latent_dim: Dimension d of the latent z.
-        posterior: "ddvi" (diffusion chain) or "gaussian" (plain VAE).
-        prior: "mixture" (learned Gaussian mixture) or "normal" (standard normal).
-        steps: Number T of reverse diffusion steps; used by "ddvi" only.
-        components: Components of the mixture prior; 0 lets the number of samples decide (see ``for_cohort``).
+        posterior: "ddvi" (diffusion chain), "gaussian" (plain VAE), "iaf" (inverse autoregressive flow), "hiaf" (two
+            levels of it), "aae" (adversarial, without a density), "ddvi-simple" (the chain does not see x),
+            "ddvi-nosleep" (ddvi without the sleep term).
+        prior: "mixture" (learned Gaussian mixture of equal weights and one scale), "normal" (standard normal),
+            "mixture-free" (mixture with learned weights and covariances), "vamp" (mixture of encoded pseudo-inputs),
+            "flow" (normalising flow), or a fixed curve with noise about it, "pinwheel", "swissroll" or "square".
+        steps: Number T of reverse diffusion steps; used by "ddvi" and its variants only.
+        components: Components of mixture priors; 0 lets the number of samples decide (see ``for_cohort``).
         hidden: Width of encoder and decoder layers.
     """
 
@@ -42,6 +48,21 @@ class ModelConfig:
                 raise ConfigError(f"{option} must be at least 1", where=value)
         if self.components < 0:
             raise ConfigError("components must not be negative", where=self.components)
+        if self.prior in CURVES and self.latent_dim != 2:
+            raise ConfigError(
+                f"--prior {self.prior} is a curve in the plane", where=f"--latent-dim {self.latent_dim}",
+                fix="--latent-dim 2",
+            )  # fmt: skip
+
+    @property
+    def has_density(self) -> bool:
+        """Whether q(z | x) has a density, without which there is no bound."""
+        return self.posterior != "aae"
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether the posterior learns from dreams."""
+        return self.posterior not in ("aae", "ddvi-nosleep")
 
     def for_cohort(self, n_samples: int) -> ModelConfig:
         """This configuration with the number of components decided: one for 25 samples, between 5 and 100."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genovi.bounds import Bounds, joined, measure
 from genovi.encoding import Components
-from genovi.genotypes.reading import open_genotypes
+from genovi.genotypes.querying import read_query
 from genovi.genotypes.suitability import Demands, Target, fit_to_model
 from genovi.placing import check_observed, missing_shares
 from genovi.provenance import Provenance
@@ -51,11 +51,10 @@ def bounds_run(
     chosen = choose_device(device)
     set_threads(threads)
     trained = TrainedModel.load(run)
-    # split: where new samples have a third allele, the model's two still match
-    matrix = open_genotypes(inputs, split_multiallelic=True)
+    query = read_query(inputs, trained.standardiser.variants)
     target = Target(trained.standardiser.variants, trained.standardiser.frequency, trained.build, str(run))
-    aligned, found = fit_to_model(target, matrix, demands)
-    check_observed(missing_shares(aligned), matrix)
+    aligned, found = fit_to_model(target, query, demands)
+    check_observed(missing_shares(aligned), query.matrix)
     seed = Seeds(trained.seed).integer("bounds")
     model, parts = trained.model.to(chosen), []
     for part in sample_blocks(aligned):

@@ -20,13 +20,14 @@ from genovi.embedding import Embedding
 from genovi.errors import DataError
 from genovi.genotypes.matching import align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.manifest import FORMAT_VERSION
 from genovi.model.config import ModelConfig
 from genovi.model.vae import LatentModel
 from genovi.placing import place
 from genovi.seeding import Seeds
 from genovi.structure.pca import fit_axes
 from genovi.structure.standardise import Standardiser
-from genovi.trained import FORMAT_VERSION, TrainedModel
+from genovi.trained import TrainedModel
 
 FILES = {"model.safetensors", "model.json", "variants.tsv.gz"}
 CONFIG = ModelConfig(hidden=16, steps=2, components=4)

@@ -8,6 +8,7 @@ from genovi.errors import ConfigError
 
 POSTERIORS = ("ddvi", "gaussian")
 PRIORS = ("mixture", "normal")
+_DENOISER_WIDTH = 64  # as in genovi.model.networks, which loads torch
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,17 @@ class ModelConfig:
         if self.components:
             return self
         return replace(self, components=min(max(n_samples // 25, 5), 100))
+
+    def largest_layer(self, data_dim: int) -> int:
+        """Weights of the largest of some layers that the model has, for data of ``data_dim`` columns.
+
+        A file with fewer weights in all cannot hold it, which is known before anything is allocated.
+        """
+        d, h = self.latent_dim, self.hidden
+        sizes = [h * h, h * d, h * data_dim]
+        sizes += [self.components * d] if self.prior == "mixture" else []
+        sizes += [_DENOISER_WIDTH * d, _DENOISER_WIDTH * self.steps] if self.posterior == "ddvi" else []
+        return max(sizes)
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

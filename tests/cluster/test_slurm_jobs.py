@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -92,34 +93,29 @@ def test_seeds_as_an_array_one_of_them_preempted_then_compared(slurm: Slurm, her
     assert (out / "ensemble" / "best").resolve() == here / runs["RUN"][0]
     assert "best run: my runs/seed-" in log_of(out, ensemble)
 
+    again = slurm.call("sbatch", "--parsable", "my runs.sbatch").strip()  # trains what is missing: nothing
+    assert set(slurm.ended(again).values()) == {"COMPLETED"}
+    assert log_of(out, f"{again}-1") == "my runs/seed-1 is there already\n"
 
-def test_near_its_limit_a_job_queues_again_and_cancelled_it_stays_cancelled(slurm: Slurm, here: Path) -> None:
-    out = here / "long"
-    (job,) = submitted("--out", out.name, "--seed", "5", "--requeue", "--epochs", "100000")
-    slurm.wait_for(lambda: under_way(out), "a checkpoint")
-    slurm.call("scancel", "--batch", "--signal=TERM", job)  # what --signal=B:TERM@... sends to the script
-    slurm.wait_for(lambda: "going on from the checkpoint" in log_of(out, job), "the second start")
+
+def test_near_its_limit_a_job_queues_again_if_asked_to_and_cancelled_it_stays_cancelled(
+    slurm: Slurm, here: Path
+) -> None:
+    again, once = here / "again", here / "once"
+    forever = ("--seed", "5", "--epochs", "100000")
+    (job,) = submitted("--out", again.name, *forever, "--requeue")
+    (other,) = submitted("--out", once.name, *forever)
+    for out, number in ((once, other), (again, job)):
+        slurm.wait_for(partial(under_way, out), f"a checkpoint of {out.name}")
+        slurm.call("scancel", "--batch", "--signal=TERM", number)  # what --signal=B:TERM@... sends to the script
+    assert slurm.ended(other) == {other: "FAILED"}
+    assert slurm.facts(other)["ExitCode"] == "75:0"
+    assert "stopped; submit this script again to go on" in log_of(once, other)
+    slurm.wait_for(lambda: "going on from the checkpoint" in log_of(again, job), "the second start")
     assert slurm.facts(job)["Restarts"] == "1"
     slurm.call("scancel", job)
     assert slurm.ended(job) == {job: "CANCELLED"}
-    assert log_of(out, job).count("back into the queue") == 1
-
-
-def test_without_requeue_a_stopped_job_ends_with_75_and_goes_on_when_submitted_again(slurm: Slurm, here: Path) -> None:
-    out = here / "once"
-    (job,) = submitted("--out", out.name, "--seed", "2")
-    slurm.wait_for(lambda: under_way(out), "a checkpoint")
-    slurm.call("scancel", "--signal=TERM", job)
-    assert slurm.ended(job) == {job: "FAILED"}
-    assert slurm.facts(job)["ExitCode"] == "75:0"
-    assert "submit this script again" in log_of(out, job)
-    again = slurm.call("sbatch", "--parsable", f"{out.name}.sbatch").strip()
-    assert slurm.ended(again) == {again: "COMPLETED"}
-    assert "going on from the checkpoint" in log_of(out, again)
-    assert (out / "model.json").exists()
-    thrice = slurm.call("sbatch", "--parsable", f"{out.name}.sbatch").strip()
-    assert slurm.ended(thrice) == {thrice: "COMPLETED"}
-    assert "once is there already" in log_of(out, thrice)
+    assert log_of(again, job).count("back into the queue") == 1
 
 
 def test_what_sbatch_refuses_is_said(slurm: Slurm, here: Path) -> None:

@@ -313,6 +313,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "an unknown entry": (lambda: with_manifest(lambda m: m["model"].update(__class__="os")), "unknown entry"),
     "terminal codes": (lambda: with_manifest(lambda m: m.update(build="\x1b[2J")), "build is "),
     "a lone surrogate": (lambda: with_manifest(lambda m: m.update(build="\ud800")), "build is "),
+    "a width that the file does not have": (big("hidden", 20_000), "of the size that model.json says"),
     "a width that fills memory": (big("hidden", 10**6), "damaged model"),
     "a width that fills all memory": (big("hidden", 2**62), "damaged model"),
     "axes that fill memory": (big("latent_dim", 10**8), "damaged model"),

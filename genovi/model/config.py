@@ -10,6 +10,8 @@ POSTERIORS = ("ddvi", "gaussian", "iaf", "hiaf", "aae", "ddvi-simple", "ddvi-nos
 PRIORS = ("mixture", "normal", "mixture-free", "vamp", "flow", "pinwheel", "swissroll", "square")
 WITH_COMPONENTS = ("mixture", "mixture-free", "vamp")
 CURVES = ("pinwheel", "swissroll", "square")
+_DENOISER_WIDTH = 64  # as in genovi.model.networks, which loads torch
+_FLOW_WIDTH = 64  # as in genovi.model.flows
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,21 @@ class ModelConfig:
         if self.components:
             return self
         return replace(self, components=min(max(n_samples // 25, 5), 100))
+
+    def largest_layer(self, data_dim: int) -> int:
+        """Weights of the largest of some layers that the model has, for data of ``data_dim`` columns.
+
+        A file with fewer weights in all cannot hold it, which is known before anything is allocated.
+        """
+        d, h = self.latent_dim, self.hidden
+        sizes = [h * h, h * d, h * data_dim]
+        if self.prior in WITH_COMPONENTS:
+            sizes.append(self.components * (data_dim if self.prior == "vamp" else d))
+        if self.posterior.startswith("ddvi"):
+            sizes += [_DENOISER_WIDTH * d, _DENOISER_WIDTH * self.steps]
+        if self.posterior in ("iaf", "hiaf") or self.prior == "flow":
+            sizes += [_FLOW_WIDTH * d, d * d]  # which coordinates see which is worked out for all pairs
+        return max(sizes)
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

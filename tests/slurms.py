@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 300  # no machine is so busy
+_TO_START = 120
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "scontrol", "squeue")
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 _CONF = """\
@@ -65,6 +66,10 @@ def why_not() -> str | None:
     if os.geteuid() != 0:
         return "only root can start a Slurm"
     return None
+
+
+class NotStartedError(Exception):
+    """This machine does not let a Slurm run, for reasons of its own."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +143,25 @@ def running_slurm() -> Iterator[Slurm]:
         munge += [f"--pid-file={folder}/munge.pid", f"--seed-file={folder}/munge.seed"]
         # --force: /tmp is open to all, which munged does not like around a socket
         _start(stack, slurm, "munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *munge)
-        slurm.wait_for((folder / "munge.socket").exists, "start of munged")
+        _wait_for_start(slurm, (folder / "munge.socket").exists, "munged")
         _start(stack, slurm, "slurmctld", "-D", "-c", "-f", str(conf))
         _start(stack, slurm, "slurmd", "-D", "-c", "-f", str(conf), "-N", host)
-        slurm.wait_for(lambda: _is_idle(slurm), "start of the node")
+        _wait_for_start(slurm, lambda: _is_idle(slurm), "slurmctld and slurmd")
         stack.callback(_cancel_all, slurm)
         yield slurm
+
+
+def _wait_for_start(slurm: Slurm, condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + _TO_START
+    while not condition():
+        if time.monotonic() > end:
+            said = "; ".join(
+                text.splitlines()[-1]
+                for path in sorted(slurm.folder.glob("*.out"))
+                if (text := path.read_text().strip())
+            )
+            raise NotStartedError(f"{what} did not start in {_TO_START} s: {said}")
+        time.sleep(0.05)
 
 
 def _start(stack: ExitStack, slurm: Slurm, *words: str) -> None:

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from helpers import simulate_structure, write_vcf
-from slurms import Slurm, running_slurm, why_not
+from slurms import NotStartedError, Slurm, running_slurm, why_not
 from typer.testing import CliRunner
 
 from genovi.training.checkpointing import LATEST
@@ -26,8 +27,12 @@ LENGTH = ("--epochs", "60", "--batch-size", "32", "--steps", "1", "--device", "c
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[Slurm]:
-    with running_slurm() as slurm:
-        yield slurm
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(running_slurm())
+        except NotStartedError as error:  # what the machine forbids says nothing about genovi
+            pytest.skip(str(error))
+        yield started
 
 
 @pytest.fixture(scope="module")

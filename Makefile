@@ -59,5 +59,5 @@ $(RUNTIME): pyproject.toml setup.py constraints.txt | $(CREATED)
 	@touch $@
 
 $(TESTING): $(RUNTIME)
-	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test,pgen,zarr]'
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test,pgen,zarr,anndata]'
 	@touch $@

@@ -12,7 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from genovi.embedding import Embedding
 from genovi.files import atomic_path, check_writable
 from genovi.genotypes.matching import VariantMatch
 from genovi.genotypes.matrix import GenotypeMatrix
@@ -20,7 +22,7 @@ from genovi.genotypes.querying import read_query
 from genovi.genotypes.suitability import Demands, Target, fit_to_model
 from genovi.placing import check_observed, embedding_seed, known_positions, missing_shares, place_new, warn_of_misfits
 from genovi.provenance import Provenance
-from genovi.summaries import EmbedSummary
+from genovi.summaries import EmbedSummary, Placed
 from genovi.trained import TrainedModel
 from genovi.training.device import choose_device, set_threads
 
@@ -33,7 +35,7 @@ def plan_embed(run: Path, inputs: Sequence[Path], demands: Demands | None = None
     Raises:
         GenoviError: its children, as ``embed_run``.
     """
-    aligned, found, missing, sparse = _fit(TrainedModel.load(run), run, inputs, demands)
+    aligned, found, missing, sparse = _fit(TrainedModel.load(run), str(run), inputs, demands)
     return [
         f"would embed {aligned.n_samples} samples with {found.describe()}",
         f"missing in a sample: {np.median(missing):.1%} (median), {missing.max():.1%} (most); "
@@ -79,27 +81,66 @@ def embed_run(
     chosen = choose_device(device)
     set_threads(threads)
     trained = TrainedModel.load(run)
-    aligned, found, _, sparse = _fit(trained, run, inputs, demands)
-    draws = embedding_seed(trained.seed if seed is None else seed)
-    embedding, again = place_new(trained, aligned, draws, chosen, known_positions(run))
-    if again.any():
-        logger.info("%d samples are training samples and keep their training positions", again.sum())
-    odd = warn_of_misfits(embedding, trained)
+    placed = _placed(trained, str(run), inputs, known_positions(run), demands, seed, chosen)
     with ExitStack() as stack:  # all files are complete before the first is renamed
         temporary = [stack.enter_context(atomic_path(file)) for file in files]
-        embedding.write_tsv(temporary[0])
-        found.table().to_csv(temporary[1], sep="\t", index=False, lineterminator="\n")
+        placed.embedding.write_tsv(temporary[0])
+        placed.match.table().to_csv(temporary[1], sep="\t", index=False, lineterminator="\n")
         if eigenvec:
-            embedding.write_eigenvec(temporary[2])
-    return EmbedSummary(files, embedding, found, again, odd, sparse, provenance.finish())
+            placed.embedding.write_eigenvec(temporary[2])
+    return EmbedSummary(**vars(placed), files=files, provenance=provenance.finish())
+
+
+def embed_samples(
+    trained: TrainedModel,
+    name: str,
+    inputs: Sequence[Path | GenotypeMatrix],
+    known: Embedding | None,
+    *,
+    demands: Demands | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+) -> Placed:
+    """Embed new samples with a trained model, in memory.
+
+    Args:
+        trained: The model.
+        name: Its name, for messages.
+        inputs: Genotype files, or genotypes in memory; several are one input.
+        known: Embedding of the training samples, which keep their rows; None where it is not at hand.
+        demands: How variants are matched, and what the input must have.
+        seed: Of the posterior draws; None takes the model's own.
+        device: As in ``TrainingConfig``.
+
+    Raises:
+        MismatchError, GenoviError: as ``embed_run``.
+    """
+    return _placed(trained, name, inputs, known, demands, seed, choose_device(device))
+
+
+def _placed(
+    trained: TrainedModel,
+    name: str,
+    inputs: Sequence[Path | GenotypeMatrix],
+    known: Embedding | None,
+    demands: Demands | None,
+    seed: int | None,
+    device: torch.device,
+) -> Placed:
+    aligned, found, _, sparse = _fit(trained, name, inputs, demands)
+    draws = embedding_seed(trained.seed if seed is None else seed)
+    embedding, again = place_new(trained, aligned, draws, device, known)
+    if again.any():
+        logger.info("%d samples are training samples and keep their training positions", again.sum())
+    return Placed(embedding, found, again, warn_of_misfits(embedding, trained), sparse)
 
 
 def _fit(
-    trained: TrainedModel, run: Path, inputs: Sequence[Path], demands: Demands | None
+    trained: TrainedModel, name: str, inputs: Sequence[Path | GenotypeMatrix], demands: Demands | None
 ) -> tuple[GenotypeMatrix, VariantMatch, np.ndarray, int]:
     """Genotypes in the model's coding, how they were found, missing share of each sample, number with over half."""
     query = read_query(inputs, trained.standardiser.variants)
-    target = Target(trained.standardiser.variants, trained.standardiser.frequency, trained.build, str(run))
+    target = Target(trained.standardiser.variants, trained.standardiser.frequency, trained.build, name)
     aligned, found = fit_to_model(target, query, demands)
     missing = missing_shares(aligned)
     return aligned, found, missing, check_observed(missing, query.matrix)

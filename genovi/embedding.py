@@ -11,18 +11,21 @@ order, columns ``IID``, ``Z1..Zd``, ``SD1..SDd`` (posterior standard deviations;
 from __future__ import annotations
 
 import csv
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from genovi.errors import DataError
+from genovi.errors import ConfigError, DataError
 from genovi.files import atomic_path
 from genovi.modelfiles import EMBEDDING, read_member
 
+_ROWS_SHOWN = 8  # in a notebook
 _FIX = "give the .embedding.tsv that genovi train or genovi embed wrote"
 
 
@@ -115,6 +118,31 @@ class Embedding:
         if self.misfit is not None:
             columns["MISFIT"] = self.misfit
         return pd.DataFrame(columns)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table with sample identifiers as its index."""
+        return self.table().set_index("IID")
+
+    def to_anndata(self) -> Any:
+        """An ``anndata.AnnData``: coordinates in ``obsm["X_genovi"]`` and ``obsm["X_genovi_sd"]``, the rest in ``obs``.
+
+        Raises:
+            ConfigError: the package anndata is not installed.
+        """
+        try:
+            from anndata import AnnData
+        except ImportError:
+            raise ConfigError("anndata is not installed", fix="pip install 'genovi-popgen[anndata]'") from None
+        axes = [name for name in self.to_frame().columns if re.fullmatch(r"(Z|SD)\d+", name)]
+        found = AnnData(obs=self.to_frame().drop(columns=axes))
+        found.obsm["X_genovi"] = self.mean
+        if self.std is not None:
+            found.obsm["X_genovi_sd"] = self.std
+        return found
+
+    def _repr_html_(self) -> str:
+        rows = self.to_frame().head(_ROWS_SHOWN).to_html()
+        return f"<p>genovi embedding ({html.escape(self.method)}), {len(self.samples):,} samples</p>{rows}"
 
     def write_tsv(self, path: Path) -> None:
         """Write the file format described above, six significant digits."""

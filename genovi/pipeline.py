@@ -124,7 +124,7 @@ def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
 
 
 def train_run(
-    inputs: Sequence[Path],
+    inputs: Sequence[Path | GenotypeMatrix],
     out: Path,
     config: RunConfig,
     *,
@@ -138,7 +138,7 @@ def train_run(
     """Train on genotypes and write the folder ``out``.
 
     Args:
-        inputs: Genotype files; several are one input.
+        inputs: Genotype files, or genotypes in memory; several are one input.
         out: Folder to write, under a temporary name until complete.
         config: What to do.
         labels: Only counted against the samples and reported; training never sees them.
@@ -201,7 +201,9 @@ class _Cohort:
         return np.sqrt(self.axes.score_noise) / self.noise_scale
 
 
-def _prepare(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None, folder: Path) -> _Cohort:
+def _prepare(
+    inputs: Sequence[Path | GenotypeMatrix], config: RunConfig, labels: SampleLabels | None, folder: Path
+) -> _Cohort:
     with open_sources(inputs, config.qc.split_multiallelic) as sources:
         # before quality control, which has other complaints about one sample
         _check_samples(len(sources[0].samples), joined_name([source.name for source in sources]))

@@ -135,7 +135,7 @@ def place_new(
     if known is None or known.std is None or known.n_dimensions != new.n_dimensions:
         return new, np.zeros(len(new.samples), dtype=bool)
     again = place(trained, matrix, seed, device, training=True)
-    same = _same_place(again, known.mean, known.std)
+    same = _same_place(again, known.mean, known.std, known.misfit)
     columns = {
         name: np.where(same[:, None] if before.ndim == 2 else same, before, now)
         for name in ("mean", "std", "cluster", "cluster_prob", "misfit")
@@ -144,20 +144,24 @@ def place_new(
     return replace(new, **columns), same
 
 
-def _same_place(samples: Embedding, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """Which samples lie where one of the rows of ``mean`` does, shape (n_samples,), bool."""
+def _same_place(samples: Embedding, mean: np.ndarray, std: np.ndarray, misfit: np.ndarray | None) -> np.ndarray:
+    """Which samples lie where one of the rows of ``mean`` does, shape (n_samples,), bool.
+
+    Where a misfit is known it has to be that of the row, too: under a poor model two samples may lie on one spot.
+    """
     order = np.argsort(mean[:, 0], kind="stable")
     mean, std = mean[order], std[order]
+    theirs = None if misfit is None or samples.misfit is None else misfit[order]
     reach = _SAME * float(std.max())
     first = np.searchsorted(mean[:, 0], samples.mean[:, 0] - reach)
     last = np.searchsorted(mean[:, 0], samples.mean[:, 0] + reach, side="right")
-    return np.array(
-        [
-            bool((np.abs(mean[a:b] - z) < _SAME * std[a:b]).all(axis=1).any())
-            for a, b, z in zip(first, last, samples.mean, strict=True)
-        ],
-        dtype=bool,
-    )
+    same = np.zeros(len(samples.samples), dtype=bool)
+    for i, (a, b, z) in enumerate(zip(first, last, samples.mean, strict=True)):
+        here = (np.abs(mean[a:b] - z) < _SAME * std[a:b]).all(axis=1)
+        if theirs is not None and samples.misfit is not None:
+            here &= np.abs(theirs[a:b] - samples.misfit[i]) < _SAME * theirs[a:b]
+        same[i] = here.any()
+    return same
 
 
 def place_relatives(

@@ -66,25 +66,34 @@ class TrainSummary:
 
 
 @dataclass(frozen=True)
-class EmbedSummary:
-    """What embedding new samples made.
+class Placed:
+    """New samples where a model places them.
 
     Attributes:
-        files: Files written.
         embedding: The embedding.
         match: How the model's variants were found.
         again: Samples that the model was trained on, shape (n_samples,), bool.
         odd: Samples unlike the training samples, shape (n_samples,), bool.
         sparse: Number of samples that lack more than half of the model's variants.
-        provenance: The finished record.
     """
 
-    files: tuple[Path, ...]
     embedding: Embedding
     match: VariantMatch
     again: np.ndarray
     odd: np.ndarray
     sparse: int
+
+
+@dataclass(frozen=True)
+class EmbedSummary(Placed):
+    """What embedding new samples made.
+
+    Attributes:
+        files: Files written.
+        provenance: The finished record.
+    """
+
+    files: tuple[Path, ...]
     provenance: Provenance
 
     def lines(self) -> list[str]:

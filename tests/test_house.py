@@ -41,9 +41,11 @@ FLOORS = {
     "exporting": 5,
     "placing": 6,
     "summaries": 6,
+    "progress": 6,
     "pipeline": 7,
     "applying": 7,
     "measuring": 7,
+    "api": 8,
     "cli": 8,
     "__main__": 8,  # `python -m genovi` is the command line
     "__init__": 8,  # resolves public names of every room when they are asked for

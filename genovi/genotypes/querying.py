@@ -102,7 +102,7 @@ class _Wanted:
         return wanted
 
 
-def read_query(inputs: Sequence[Path], model: VariantTable) -> Query:
+def read_query(inputs: Sequence[Path | GenotypeMatrix], model: VariantTable) -> Query:
     """Read new samples, in memory for what may be the model's.
 
     Args:

@@ -96,14 +96,15 @@ class InputSummary:
 
 
 @contextmanager
-def open_sources(paths: Sequence[Path], split_multiallelic: bool = False) -> Iterator[list[Source]]:
+def open_sources(paths: Sequence[Path | GenotypeMatrix], split_multiallelic: bool = False) -> Iterator[list[Source]]:
     """Open genotype files as far as their samples; they are read batch by batch.
 
     Args:
         paths: VCF (plain, gzip, BGZF), BCF 2, VCF Zarr (a folder or a zip archive), or filesets of PLINK 1, PLINK 2 or
             EIGENSTRAT (any of the three files, or their prefix). ``-`` is standard input and, as the shell's
             ``<(command)``, holds VCF or BCF. Several are one input: they hold different variants, such as one
-            chromosome each, of the same samples, whose order may differ between files.
+            chromosome each, of the same samples, whose order may differ between files. Genotypes that are in memory
+            may be among them.
         split_multiallelic: Make a record of VCF or BCF with several ALT alleles one row for each of them, in which
             genotypes with one of the others are missing; else it stays one row, which quality control drops and counts.
 
@@ -118,18 +119,19 @@ def open_sources(paths: Sequence[Path], split_multiallelic: bool = False) -> Ite
     if not paths:
         raise ConfigError("no input", fix="name at least one genotype file")
     inputs: dict[Path, tuple[Path, Callable[[Path, ExitStack], Source]]] = {}
+    in_memory = [source_of(one) for one in paths if isinstance(one, GenotypeMatrix)]
     seen: set[Path] = set()
-    for path in map(Path, paths):
+    for path in (Path(one) for one in paths if not isinstance(one, GenotypeMatrix)):
         if path.absolute() in seen:
             raise ConfigError("the same input is given twice", where=path, fix="name it once")
         seen.add(path.absolute())
         place, opened = _opener_of(path, split_multiallelic)
         inputs.setdefault(place.absolute(), (place, opened))
     with ExitStack() as stack:
-        yield [opened(place, stack) for place, opened in inputs.values()]
+        yield [opened(place, stack) for place, opened in inputs.values()] + in_memory
 
 
-def open_genotypes(paths: Sequence[Path], split_multiallelic: bool = False) -> GenotypeMatrix:
+def open_genotypes(paths: Sequence[Path | GenotypeMatrix], split_multiallelic: bool = False) -> GenotypeMatrix:
     """Read genotypes whole, unfiltered.
 
     Args:

@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from genovi.errors import ConfigError, GenoviError, ResourceError
-from genovi_cli.commands import convert, demo, embed, evaluate, info, plot, plot_map, train
+from genovi_cli.commands import convert, demo, embed, evaluate, info, plot, plot_map, report, train
 from genovi_cli.help import Command
 
 # typer brings its own copy of click from some version on: take the base class from where typer takes it
@@ -179,6 +179,7 @@ plots.command("palette", cls=Command)(plot.palette)
 plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")
 app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("report", cls=Command)(report.report)
 app.command("info", cls=Command)(info.info)
 app.command("convert", cls=Command)(convert.convert)
 app.command("demo", cls=Command)(demo.demo)

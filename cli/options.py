@@ -27,6 +27,7 @@ Inputs = Annotated[
         "are one input.",
     ),
 ]
+Run = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder that genovi train wrote.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show warnings and errors only.")]
 Labels = Annotated[

@@ -25,13 +25,13 @@ from safetensors.torch import save as to_bytes
 
 from genovi.errors import DataError, GenoviError
 from genovi.genotypes.matrix import VariantTable
+from genovi.manifest import FORMAT_VERSION, read_manifest
 from genovi.model.config import ModelConfig
 from genovi.model.vae import LatentModel
 from genovi.structure.noise import NoiseFloor
 from genovi.structure.pca import PrincipalAxes
 from genovi.structure.standardise import Standardiser
 
-FORMAT_VERSION = 1
 _MISFIT_MARGIN = 1.25
 _AXES = "axes."
 _MODEL = "model."
@@ -114,7 +114,7 @@ class TrainedModel:
             DataError: files are missing, damaged, of a newer format, or do not agree with one another.
         """
         folder = Path(folder)
-        manifest = _read_manifest(folder)
+        manifest = read_manifest(folder)
         try:
             return _assemble(folder, manifest)
         except _DAMAGE as error:
@@ -124,28 +124,6 @@ class TrainedModel:
                 why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}",
                 fix="copy or train it again",
             ) from error
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "model.json"
-    if not path.is_file():
-        raise DataError(
-            "not a genovi model", where=folder, why="there is no model.json in it", fix="give the folder of --out"
-        )
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError("damaged model", where=path, why=str(error), fix="copy or train it again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != "genovi model":
-        raise DataError("not a genovi model", where=path, fix="give the folder that genovi train wrote")
-    version = manifest.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise DataError(
-            f"model has format version {version}, this genovi reads up to {FORMAT_VERSION}",
-            where=path,
-            fix="install a newer genovi",
-        )
-    return manifest
 
 
 def _assemble(folder: Path, manifest: dict[str, Any]) -> TrainedModel:

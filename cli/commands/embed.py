@@ -16,7 +16,7 @@ from genovi_cli.console import Display, RunLog, reporting
 
 def embed(
     ctx: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder that genovi train wrote.")],
+    run: opt.Run,
     inputs: opt.Inputs,
     out: Annotated[
         Path,

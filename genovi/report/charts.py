@@ -53,7 +53,6 @@ class Chart:
         curves: Lines.
         rules: Lines across.
         log: Logarithmic vertical axis.
-        low: Lower end of the vertical axis; None for that of the data.
     """
 
     title: str
@@ -62,43 +61,50 @@ class Chart:
     curves: Sequence[Curve]
     rules: Sequence[Rule] = ()
     log: bool = False
-    low: float | None = None
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where numbers lie on paper; y0 and y1 are powers of ten where the axis is logarithmic."""
+
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    log: bool
+
+    def across(self, x: float) -> float:
+        return _LEFT + (x - self.x0) / (self.x1 - self.x0) * (_WIDTH - _RIGHT - _LEFT)
+
+    def down(self, y: float) -> float:
+        y = math.log10(y) if self.log else y
+        return _HEIGHT - _BOTTOM - (y - self.y0) / (self.y1 - self.y0) * (_HEIGHT - _BOTTOM - _TOP)
 
 
 def draw(chart: Chart) -> str:
     """The chart as a figure element, with its legend."""
-    xs, ys = _limits(chart)
+    frame = _frame(chart)
     left, right, top, bottom = _LEFT, _WIDTH - _RIGHT, _TOP, _HEIGHT - _BOTTOM
-
-    def across(x: float) -> float:
-        return left + (x - xs[0]) / (xs[1] - xs[0]) * (right - left)
-
-    def down(y: float) -> float:
-        y = math.log10(y) if chart.log else y
-        return bottom - (y - ys[0]) / (ys[1] - ys[0]) * (bottom - top)
-
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(chart.title)}">',
-        *_axes(chart, xs, ys, across, down),
-        f'<svg x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" '
+        *_axes(chart, frame),
+        f'<svg x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" '  # clips what lies outside
         f'viewBox="{left} {top} {right - left} {bottom - top}">',
     ]
     for rule in chart.rules:
-        ends = (
-            (left, down(rule.y), right, down(rule.y))
-            if rule.y is not None
-            else (across(rule.x or 0.0), top, across(rule.x or 0.0), bottom)
-        )
-        parts.append('<line class="rule" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'.format(*ends))
+        x1, x2 = (left, right) if rule.x is None else (frame.across(rule.x),) * 2
+        y1, y2 = (top, bottom) if rule.y is None else (frame.down(rule.y),) * 2
+        parts.append(f'<line class="rule" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
     for curve in chart.curves:
         seen = np.isfinite(curve.y)
-        points = [(across(float(x)), down(float(y))) for x, y in zip(curve.x[seen], curve.y[seen], strict=True)]
+        points = [
+            (frame.across(float(x)), frame.down(float(y))) for x, y in zip(curve.x[seen], curve.y[seen], strict=True)
+        ]
         parts.append(_dots(points, curve.slot) if curve.dots else _line(_thinned(points), curve.slot))
     return "".join(['<figure class="chart">', _legend(chart), *parts, "</svg></svg></figure>"])
 
 
-def _limits(chart: Chart) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Ends of both axes; those of a logarithmic one as powers of ten."""
+def _frame(chart: Chart) -> _Frame:
     x = np.concatenate([curve.x for curve in chart.curves])
     late = [curve.y[0 if curve.dots else len(curve.y) // 20 :] for curve in chart.curves]  # without the first fall
     y = np.concatenate([part[np.isfinite(part)] for part in late])
@@ -106,23 +112,22 @@ def _limits(chart: Chart) -> tuple[tuple[float, float], tuple[float, float]]:
     y = np.log10(y) if chart.log else y
     low, high = (float(y.min()), float(y.max())) if len(y) else (0.0, 1.0)
     margin = 0.06 * (high - low) or 0.5
-    low = low - margin if chart.low is None else chart.low
-    x_low, x_high = float(x.min()), float(x.max())
-    return (x_low, x_high) if x_high > x_low else (x_low - 0.5, x_high + 0.5), (low, high + margin)
+    aside = 0.0 if chart.curves[0].dots is False else 0.02 * float(np.ptp(x))  # room for whole dots at the ends
+    aside = aside if np.ptp(x) else 0.5
+    return _Frame(float(x.min()) - aside, float(x.max()) + aside, low - margin, high + margin, chart.log)
 
 
-def _axes(chart, xs, ys, across, down) -> list[str]:  # type: ignore[no-untyped-def]
+def _axes(chart: Chart, frame: _Frame) -> list[str]:
     left, right, top, bottom = _LEFT, _WIDTH - _RIGHT, _TOP, _HEIGHT - _BOTTOM
     parts = []
-    for tick in _ticks(*xs, whole=True):
-        x = across(tick)
+    for tick in _ticks(frame.x0, frame.x1, whole=True):
+        x = frame.across(tick)
         parts.append(f'<line class="axis" x1="{x:.1f}" y1="{bottom}" x2="{x:.1f}" y2="{bottom + 4}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{tick:,.10g}</text>')
-    for tick in _powers(*ys) if chart.log else _ticks(*ys):
-        y = down(tick)
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{_number(tick)}</text>')
+    for tick in _powers(frame.y0, frame.y1) if chart.log else _ticks(frame.y0, frame.y1):
+        y = frame.down(tick)
         parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
-        label = f"{tick:,.10g}".replace("-", "−")
-        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
     middle = (top + bottom) / 2
     return [
         *parts,
@@ -130,6 +135,10 @@ def _axes(chart, xs, ys, across, down) -> list[str]:  # type: ignore[no-untyped-
         f'<text x="{(left + right) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(chart.x)}</text>',
         f'<text transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(chart.y)}</text>',
     ]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.10g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:

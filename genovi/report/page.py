@@ -1,7 +1,7 @@
 """A run as one HTML file that opens offline: BokehJS, the data and the style sheet are inside of it.
 
-The page's content security policy lets it load nothing, and run no script but the two that were written into it, so that
-a name of a sample or a population can neither fetch nor run anything.
+The page's content security policy lets it load nothing, and run no script but the two that were written into it, so
+that a name of a sample or a population can neither fetch nor run anything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from genovi.report.gathering import ReportContent, gather, read_run
 from genovi.report.payload import map_data, to_json
 
 SUFFIXES = (".html", ".htm")
-_COMPONENTS = ["bokeh", "bokeh-gl", "bokeh-api"]
+_COMPONENTS = ["bokeh", "bokeh-api"]
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from genovi.report.charts import Chart, Curve, Rule, draw
-from genovi.report.gathering import Confusion, Filtering, Judgement, ReportContent, RunRecord
+from genovi.report.gathering import Confusion, Filtering, ReportContent, RunRecord
 from genovi.resampling import COVERAGE, DRAWS, Interval
 
 _WIDE = 60  # populations that a matrix can show
 _SHADES = 5
+_MINUS = "\N{MINUS SIGN}"
 _CITATION = (
     "Wasu Top Piriyakulkij, Yingheng Wang and Volodymyr Kuleshov. Denoising Diffusion Variational Inference: Diffusion "
-    "Models as Expressive Variational Posteriors. Proceedings of the AAAI Conference on Artificial Intelligence 39(19), "
-    "19921-19930, 2025. arXiv:2401.02739"
+    "Models as Expressive Variational Posteriors. Proceedings of the AAAI Conference on Artificial Intelligence "
+    "39(19):19921-19930, 2025. arXiv:2401.02739"
 )
 
 
@@ -29,7 +30,7 @@ def facts(content: ReportContent) -> str:
     pairs = [
         ("samples", f"{len(run.embedding.samples):,}"),
         ("variants", f"{int(manifest.get('n_variants', 0)):,}"),
-        ("components above the noise", f"{noise.significant} of {len(run.spectrum.eigenvalues)} kept"),
+        ("components above the noise", f"{noise.significant:,}"),
         ("genome build", str(manifest.get("build", "unknown"))),
         ("epochs", f"{len(run.history):,}"),
     ]
@@ -54,8 +55,8 @@ def scores(content: ReportContent) -> str:
     n, k = len(judged.read.populations.rows), judged.read.populations.k
     note = (
         f"{n:,} labelled samples; {k} nearest neighbours in the other four fifths of the samples. In brackets "
-        f"{COVERAGE:.0%} percentile intervals of {DRAWS:,} bootstrap draws of samples, with the map held fixed: they say "
-        "nothing of training again with another seed. Each measure is 1 where map and labels agree."
+        f"{COVERAGE:.0%} percentile intervals of {DRAWS:,} bootstrap draws of samples, with the map held fixed: they "
+        "say nothing of training again with another seed. Each measure is 1 where map and labels agree."
     )
     return _table(heads, rows, "Agreement of the map with the labels") + _note(note)
 
@@ -67,9 +68,9 @@ def confusion(content: ReportContent) -> str:
         return _note(_unjudged(content, "which populations are alike on the map"))
     table = judged.confusion
     note = (
-        f"For each sample, the most similar reference population is the one that most of its {table.k} nearest neighbours "
-        "on the map belong to, asked among the other four fifths of the samples. It says whom a sample resembles on this "
-        "map, not who anybody is."
+        f"For each sample, the most similar reference population is the one that most of its {table.k} nearest "
+        "neighbours on the map belong to, asked among the other four fifths of the samples. It says whom a sample "
+        "resembles on this map, not who anybody is."
     )
     matrix = _matrix(table) if len(table.names) <= _WIDE else ""
     return _note(note) + matrix + _confusion_list(table, open_=not matrix)
@@ -97,8 +98,8 @@ def spectrum(run: RunRecord) -> str:
     rule = Rule(f"noise floor {noise.edge:.3g} (Marchenko-Pastur edge)", y=noise.edge)
     curves = [curve for curve in curves if len(curve.x)]
     note = (
-        f"{noise.significant} components lie above the largest variance that noise alone would reach. The model keeps the "
-        f"{len(values)} leading components; the rest of the spectrum is not stored. The noise is that of "
+        f"{noise.significant} components lie above the largest variance that noise alone would reach. The model keeps "
+        f"the {len(values)} leading components; the rest of the spectrum is not stored. The noise is that of "
         f"{noise.effective_variants:,.0f} independent variants."
     )
     chart = Chart("Variance of each principal component", "component", "variance of scores", curves, [rule], log=True)
@@ -198,10 +199,11 @@ def _matrix(table: Confusion) -> str:
             for j, count in enumerate(table.counts[i].tolist())
         )
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix"><table class="matrix">'
-        "<caption>Samples of each population (rows) by most similar reference population (columns)</caption>"
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    caption = "Samples of each population (rows) by most similar reference population (columns)"
+    return _scrolled(
+        "Confusion matrix",
+        f'<table class="matrix"><caption>{caption}</caption><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>",
     )
 
 
@@ -223,25 +225,29 @@ def _confusion_list(table: Confusion, open_: bool) -> str:
 
 def _waterfall(steps: Sequence[Filtering], kind: str) -> str:
     whole = max(step.before for step in steps) or 1
-    rows = []
-    for step in steps:
-        kept, gone = 100 * step.kept / whole, 100 * step.removed / whole
-        bar = f'<span class="bar" aria-hidden="true"><i style="width:{kept:.3f}%"></i><b style="width:{gone:.3f}%"></b></span>'
-        removed = f"−{step.removed:,}" if step.removed else "0"
-        rows.append(
-            f'<tr class="{"cut" if step.removed else "idle"}"><th scope="row">{escape(step.name)}</th><td class="n">{removed}</td>'
-            f'<td class="n">{step.kept:,}</td><td class="wide">{bar}</td><td>{escape(step.reason)}</td></tr>'
-        )
-    first = steps[0].before
-    start = (
-        f'<tr><th scope="row">read</th><td class="n"></td><td class="n">{first:,}</td><td class="wide">'
-        f'<span class="bar" aria-hidden="true"><i style="width:{100 * first / whole:.3f}%"></i></span></td><td></td></tr>'
+    rows = [_fall("", "read", None, steps[0].before, whole, "")]
+    rows += [
+        _fall("cut" if step.removed else "idle", step.name, step.removed, step.kept, whole, step.reason)
+        for step in steps
+    ]
+    head = (
+        '<th scope="col">step</th><th scope="col" class="n">removed</th><th scope="col" class="n">kept</th>'
+        '<th scope="col"><span class="unseen">share kept</span></th><th scope="col">what the step removes</th>'
     )
+    return _scrolled(
+        f"Quality control of {kind}",
+        f'<table class="waterfall"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>',
+    )
+
+
+def _fall(look: str, name: str, removed: int | None, kept: int, whole: int, reason: str) -> str:
+    """One row of a waterfall: what is kept as a bar, and at its end what went."""
+    gone = f'<b style="width:{100 * removed / whole:.3f}%"></b>' if removed else ""
+    count = "" if removed is None else f"{_MINUS}{removed:,}" if removed else "0"
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Quality control of {kind}"><table class="waterfall"><thead>'
-        '<tr><th scope="col">step</th><th scope="col" class="n">removed</th><th scope="col" class="n">kept</th>'
-        '<th scope="col"><span class="unseen">share kept</span></th><th scope="col">what the step removes</th></tr></thead>'
-        f"<tbody>{start}{''.join(rows)}</tbody></table></div>"
+        f'<tr class="{look}"><th scope="row">{escape(name)}</th><td class="n">{count}</td><td class="n">{kept:,}</td>'
+        f'<td class="wide"><span class="bar" aria-hidden="true"><i style="width:{100 * kept / whole:.3f}%"></i>{gone}'
+        f"</span></td><td>{escape(reason)}</td></tr>"
     )
 
 
@@ -265,11 +271,13 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str, co
         cells = "".join(f"<td>{f'<code>{escape(c)}</code>' if code else escape(c)}</td>" for c in row[1:])
         body.append(f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>')
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    label = escape(caption or heads[0])
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>{title}<thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
-    )
+    table = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return _scrolled(caption or heads[0], table)
+
+
+def _scrolled(name: str, inside: str) -> str:
+    """What may be wider than the page; keys scroll it, too."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{inside}</div>'
 
 
 def _details(title: str, inside: str, open_: bool = False) -> str:
@@ -281,11 +289,11 @@ def _note(text: str) -> str:
 
 
 def _interval(found: Interval) -> str:
-    return f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 def _decimal(value: Any) -> str:
-    return f"{value:.2f}".replace("-", "−") if isinstance(value, int | float) else "unknown"
+    return f"{value:.2f}".replace("-", _MINUS) if isinstance(value, int | float) else "unknown"
 
 
 def _unit(value: Any, unit: str) -> str | None:

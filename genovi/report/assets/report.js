@@ -65,10 +65,12 @@
     },
   });
   const here = new Bokeh.ColumnDataSource({ data: { x: [], y: [], w: [], h: [], w2: [], h2: [] } });
+  // canvas, not webgl: without a graphics card, as on servers, webgl takes many times as long; while many points are
+  // moved, one in ten is drawn
   const figure = Bokeh.Plotting.figure({
-    output_backend: "webgl", sizing_mode: "stretch_both", toolbar_location: null, tools: [],
+    output_backend: "canvas", sizing_mode: "stretch_both", toolbar_location: null, tools: [],
     x_range: new Bokeh.Range1d({ start: 0, end: 1 }), y_range: new Bokeh.Range1d({ start: 0, end: 1 }),
-    min_border: 12, outline_line_color: null,
+    min_border: 12, lod_threshold: n > 10000 ? 10000 : null, outline_line_color: null,
   });
   const drags = { pan: new Bokeh.PanTool(), lasso: new Bokeh.LassoSelectTool({ continuous: false }), box: new Bokeh.BoxSelectTool() };
   const wheel = new Bokeh.WheelZoomTool();
@@ -85,11 +87,8 @@
   drags.box.renderers = [points];
 
   const ranges = [figure.x_range, figure.y_range];
-  let view = null;
-  const frame = () => {
-    const box = view.frame.bbox;
-    return [Math.max(box.width, 50), Math.max(box.height, 50)];
-  };
+  const frame = () => [Math.max(figure.inner_width, 50), Math.max(figure.inner_height, 50)];
+  let fitted = ""; // the ranges that fit() set last, as long as nobody moved the map
   const setRanges = (centre, unitsPerPixel) => {
     const size = frame();
     ranges.forEach((range, k) => {
@@ -113,6 +112,7 @@
     const size = frame();
     const needed = low.map((l, k) => ((high[k] - l) * 1.08 || 1) / size[k]);
     setRanges(low.map((l, k) => (l + high[k]) / 2), flat ? needed : Math.max(...needed));
+    fitted = ranges.map((r) => r.start).join();
   };
   const zoom = (factor) => setRanges(centre(), scales().map((s) => s * factor));
   const move = (dx, dy) => {
@@ -431,12 +431,14 @@
         getSelection().selectAllChildren(target);
       }
     }));
-    let last = null;
-    new ResizeObserver(() => {
-      const size = frame().join();
-      if (last !== null && size !== last) setRanges(centre(), flat ? scales() : Math.max(...scales()));
-      last = size;
-    }).observe(byId("plot"));
+    let before = scales();
+    for (const range of ranges) range.change.connect(() => { before = scales(); });
+    const resized = () => { // what one pixel is stays, so that axes stay equal; an untouched map fills the new frame
+      if (fitted === ranges.map((r) => r.start).join()) fit();
+      else setRanges(centre(), before);
+    };
+    figure.properties.inner_width.change.connect(resized);
+    figure.properties.inner_height.change.connect(resized);
   };
   const wireAxes = () => {
     if (mean.length < 3) return;
@@ -463,14 +465,15 @@
   if (flat) figure.yaxes[0].visible = false;
   setDrag("pan");
   figure.toolbar.active_scroll = null;
-  Bokeh.Plotting.show(figure, byId("plot")).then((shownView) => {
-    view = shownView;
+  points.visible = false; // until the size of the frame is known: painting many points twice takes twice as long
+  Bokeh.Plotting.show(figure, byId("plot")).then(() => {
     requestAnimationFrame(() => {
       fit();
+      points.visible = true;
       wire();
       wireAxes();
       tell();
-      window.genoviReport = { figure, source, here, view, table, names, visible, ready: null };
+      window.genoviReport = { figure, source, here, table, names, visible, ready: null };
       requestAnimationFrame(() => requestAnimationFrame(() => {
         window.genoviReport.ready = performance.now();
         root.dataset.ready = "true";

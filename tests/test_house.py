@@ -17,6 +17,7 @@ FLOORS = {
     "provenance": 1,
     "files": 1,
     "tables": 1,
+    "manifest": 1,
     "genotypes": 2,
     "labels": 2,
     "structure": 3,
@@ -30,9 +31,11 @@ FLOORS = {
     "encoding": 5,
     "baselines": 5,
     "evaluation": 5,
+    "resampling": 5,
     "plotting": 5,
     "placing": 6,
     "summaries": 6,
+    "report": 6,
     "pipeline": 7,
     "applying": 7,
     "cli": 8,
@@ -50,7 +53,7 @@ MOST_LINES_OF_FUNCTION = 60  # without its signature, which holds the options of
 
 HEAVY = (
     "torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "umap", "numba", "allel", "cyvcf2", "bed_reader",
-    "pgenlib", "zarr", "zstandard",
+    "pgenlib", "zarr", "zstandard", "bokeh",
 )  # fmt: skip
 WITHOUT_TORCH = (
     "errors",
@@ -66,6 +69,9 @@ WITHOUT_TORCH = (
     "reference",
     "evaluation",
     "plotting",
+    "manifest",
+    "resampling",
+    "report",
 )
 
 GENERATOR_TYPES = {"Generator", "default_rng", "SeedSequence", "BitGenerator", "PCG64", "Philox"}

@@ -90,7 +90,7 @@ def spectrum(run: RunRecord) -> str:
     """Eigenvalues with the noise floor."""
     values, noise = run.spectrum.eigenvalues, run.spectrum.noise
     axes = np.arange(1, len(values) + 1, dtype=np.float64)
-    above = values > noise.edge
+    above = axes <= noise.significant
     curves = [
         Curve("above the noise", axes[above], values[above], 1, dots=True),
         Curve("not told from noise", axes[~above], values[~above], 5, dots=True),

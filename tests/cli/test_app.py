@@ -26,13 +26,14 @@ COMMANDS = [
     ["plot", "ancestry"],
     ["plot", "training"],
     ["evaluate"],
+    ["report"],
     ["info"],
     ["convert"],
     ["demo"],
 ]
 HEAVY = [
     "torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "umap", "numba", "allel", "cyvcf2", "bed_reader",
-    "pgenlib", "zarr", "zstandard",
+    "pgenlib", "zarr", "zstandard", "bokeh",
 ]  # fmt: skip
 
 

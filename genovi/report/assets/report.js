@@ -76,7 +76,7 @@
   const wheel = new Bokeh.WheelZoomTool();
   figure.add_tools(...Object.values(drags), wheel);
   const field = (name) => ({ field: name });
-  const ellipses = [["w2", "h2", 0.1], ["w", "h", 0.22]].map(([w, h, alpha]) =>
+  const ellipses = [["w2", "h2", 0.14], ["w", "h", 0.26]].map(([w, h, alpha]) =>
     figure.ellipse(field("x"), field("y"), field(w), field(h), { source: here, fill_alpha: alpha, line_width: 1.5 }));
   const points = figure.scatter(field("x"), field("y"), {
     source, size: field("size"), fill_color: field("color"), line_color: field("edge"), line_width: field("line"),
@@ -172,7 +172,7 @@
     refresh();
   };
   const buildLegend = () => {
-    const every = styles.map((s, code) => code).filter((code) => styles[code].count > 0);
+    const every = [...styles.keys()].filter((code) => styles[code].count > 0).sort((a, b) => (a === 0) - (b === 0) || a - b);
     const all = make("p", undefined, { class: "all set" });
     for (const [text, on] of [["All", true], ["None", false]]) {
       const button = make("button", text, { type: "button", "aria-label": `${text} shown` });
@@ -376,7 +376,7 @@
     source.data = { ...source.data, edge: style((s, p) => edge[p]), line: style((s, p) => line[p]) };
     document.querySelectorAll("#legend .thin").forEach((shape) => { shape.style.stroke = dark ? "#e4e7eb" : ""; });
     ring.glyph.line_color = color("ring");
-    ellipses.forEach((e) => e.glyph.setv({ fill_color: color("ring"), line_color: color("ring"), line_alpha: 0.55 }));
+    ellipses.forEach((e) => e.glyph.setv({ fill_color: color("ring"), line_color: color("ring"), line_alpha: 0.8 }));
   };
   const setTheme = (dark) => {
     root.dataset.theme = dark ? "dark" : "light";
@@ -402,6 +402,7 @@
   };
   const wire = () => {
     document.querySelectorAll("[data-drag]").forEach((b) => b.addEventListener("click", () => setDrag(b.dataset.drag)));
+    byId("plot").firstElementChild.tabIndex = -1; // one stop for keys is enough
     byId("zoom-in").addEventListener("click", () => zoom(0.8));
     byId("zoom-out").addEventListener("click", () => zoom(1.25));
     byId("reset").addEventListener("click", fit);

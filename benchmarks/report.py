@@ -2,9 +2,9 @@
 
     python benchmarks/report.py RUN --labels PANEL [--screenshot docs/images/report.png]
 
-Measures the report of RUN, and one of the same run with a made-up embedding of 50,000 samples. Each is opened six times in
-a headless Chromium without a graphics card (Debian: chromium, chromium-driver); the first time also reads the browser
-itself and is left out. "Shown" is from opening the file to the map's first picture.
+Measures the report of RUN, and one of the same run with a made-up embedding of 50,000 samples. Each is opened six times
+in a headless Chromium without a graphics card (Debian: chromium, chromium-driver); the slowest time, mostly the first,
+which also loads the browser itself, is left out. "Shown" is from opening the file to the map's first picture.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def measure(run: Path, labels: SampleLabels, page: Path) -> str:
 
 
 def screenshot(page: Path, out: Path, sample: str) -> None:
-    """Light and dark side by side would be small: the map in light, with one sample's posterior."""
+    """The top of ``page``, with the posterior of one sample."""
     driver = browser(1240, 1190)
     try:
         shown(driver, page)

@@ -14,9 +14,11 @@ import shutil
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from figures import made_up
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -93,6 +95,14 @@ def main() -> None:
         if options.screenshot:
             screenshot(page, options.screenshot, options.sample)
         embedding, known = made_up(MANY)
+        rng = np.random.default_rng(2)
+        embedding = replace(
+            embedding,
+            cluster=rng.integers(1, 30, MANY),
+            cluster_prob=rng.random(MANY),
+            missing=0.05 * rng.random(MANY),
+            misfit=rng.uniform(0.5, 1.5, MANY),
+        )
         shutil.copytree(options.run, many)
         embedding.write_tsv(many / "embedding.tsv")
         print(measure(many, known, page))

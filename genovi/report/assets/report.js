@@ -372,7 +372,7 @@
     // fills are those of genovi plot ancestry; on dark ground a light hair line keeps dark ones visible
     const dark = root.dataset.theme === "dark";
     const edge = styles.map((s) => (dark && !s.outlined ? "#e4e7eb" : s.edge));
-    const line = styles.map((s, p) => (dark && !s.outlined ? 0.7 : s.line * sizes[p]));
+    const line = styles.map((s, p) => (dark && !s.outlined ? Math.min(0.7, 0.09 * sizes[p]) : s.line * sizes[p]));
     source.data = { ...source.data, edge: style((s, p) => edge[p]), line: style((s, p) => line[p]) };
     document.querySelectorAll("#legend .thin").forEach((shape) => { shape.style.stroke = dark ? "#e4e7eb" : ""; });
     ring.glyph.line_color = color("ring");

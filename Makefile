@@ -1,8 +1,10 @@
 # Needs git, make and python3 (3.11 or later, with venv). Everything is installed into .venv.
-# PYTHON=python3.12 make ... chooses another interpreter; DEVICE=cuda make test runs the model tests on a GPU.
+# PYTHON=python3.12 make ... chooses another interpreter; DEVICE=cuda make test runs the model tests on a GPU;
+# WORKERS=1 make test runs them one after the other.
 
 PYTHON ?= python3
 DEVICE ?= cpu
+WORKERS ?= auto
 PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +24,7 @@ demo: $(RUNTIME) ## Install, then train, embed, plot and evaluate the simulated 
 	$(BIN)/genovi demo --out demo-out --force
 
 test: lint ## Install, then run the linters and the whole suite
-	$(BIN)/python -m pytest --device $(DEVICE) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --device $(DEVICE) $(PYTEST_ARGS)
 
 lint: $(TESTING) ## Check style and types
 	$(BIN)/ruff check .

@@ -19,7 +19,21 @@ import typer
 from typer.core import TyperGroup
 
 from genovi.errors import ConfigError, GenoviError, ResourceError
-from genovi_cli.commands import convert, demo, embed, evaluate, info, plot, plot_map, report, train
+from genovi_cli.commands import (
+    card,
+    convert,
+    demo,
+    embed,
+    ensemble,
+    evaluate,
+    export,
+    info,
+    plot,
+    plot_map,
+    report,
+    slurm,
+    train,
+)
 from genovi_cli.help import Command
 
 # typer brings its own copy of click from some version on: take the base class from where typer takes it
@@ -141,6 +155,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: half the time, and it pipes
 )
 plots = typer.Typer(help="Draw an embedding or a training history.")
+jobs = typer.Typer(help="Batch jobs for clusters that run Slurm.")
 
 
 def _version(value: bool) -> None:
@@ -170,6 +185,12 @@ def _plots(ctx: typer.Context) -> None:
         typer.echo(ctx.get_help())
 
 
+@jobs.callback(invoke_without_command=True)
+def _jobs(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
 app.command("train", cls=train.TrainCommand)(train.train)
 app.command("embed", cls=Command)(embed.embed)
 plots.command("ancestry", cls=Command)(plot.ancestry)
@@ -178,8 +199,13 @@ plots.command("map", cls=Command)(plot_map.geography)
 plots.command("palette", cls=Command)(plot.palette)
 plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")
+app.command("ensemble", cls=Command)(ensemble.ensemble)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("report", cls=Command)(report.report)
+app.command("export", cls=Command)(export.export)
+app.command("card", cls=Command)(card.card)
 app.command("info", cls=Command)(info.info)
 app.command("convert", cls=Command)(convert.convert)
+jobs.command("train", cls=Command, context_settings=slurm.PASSING)(slurm.slurm_train)
+app.add_typer(jobs, name="slurm")
 app.command("demo", cls=Command)(demo.demo)

@@ -7,6 +7,7 @@ bar; elsewhere a line at about every tenth of the way.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import time
@@ -154,7 +155,10 @@ class Display(Monitor):
         """One epoch is over."""
         if record.held_out == record.held_out:  # not NaN
             self._held_out = record.held_out
-        bound = f"bound {record.bound:.2f}"
+        if math.isfinite(record.bound):
+            bound = f"bound {record.bound:.2f}"
+        else:  # a posterior without a density has none
+            bound = f"reconstruction {record.reconstruction:.2f}"
         if self._held_out == self._held_out:
             bound += f", held out {self._held_out:.2f}"
         if self._bar is not None:

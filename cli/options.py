@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 from genovi.model.config import POSTERIORS, PRIORS
-from genovi.training.config import DEVICES
+from genovi.training.config import DEVICES, OBJECTIVES
 
 QC = "Quality control (names and meaning as in PLINK)"
 MODEL = "Model"
 TRAINING = "Training"
+JOB = "Job (as sbatch takes them)"
 
 Inputs = Annotated[
     list[Path],
@@ -27,7 +28,6 @@ Inputs = Annotated[
         "are one input.",
     ),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder that genovi train wrote.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show warnings and errors only.")]
 Labels = Annotated[
@@ -318,17 +318,23 @@ Posterior = Annotated[
         "--posterior",
         metavar="|".join(POSTERIORS),
         rich_help_panel=MODEL,
-        help="Diffusion chain, or the Gaussian of a plain VAE.",
+        help="Diffusion chain, plain Gaussian, inverse autoregressive flow (one or two levels), adversarial encoder, "
+        "or the chain without x or without the sleep term.",
     ),
 ]
 Prior = Annotated[
     str,
     typer.Option(
-        "--prior", metavar="|".join(PRIORS), rich_help_panel=MODEL, help="Learned Gaussian mixture, or standard normal."
+        "--prior",
+        metavar="|".join(PRIORS),
+        rich_help_panel=MODEL,
+        help="Learned Gaussian mixture, standard normal, mixture with free weights and covariances, VampPrior, "
+        "normalising flow, or noise about a fixed curve.",
     ),
 ]
 Steps = Annotated[
-    int, typer.Option("--steps", rich_help_panel=MODEL, help="Reverse diffusion steps (posterior ddvi only).")
+    int,
+    typer.Option("--steps", rich_help_panel=MODEL, help="Reverse diffusion steps (posteriors ddvi...)."),
 ]
 Pcs = Annotated[
     str,
@@ -338,6 +344,19 @@ Pcs = Annotated[
         rich_help_panel=MODEL,
         help="Principal components that the model sees; auto takes those above the noise.",
     ),
+]
+Objective = Annotated[
+    str,
+    typer.Option(
+        "--objective",
+        metavar="|".join(OBJECTIVES),
+        rich_help_panel=TRAINING,
+        help="Evidence lower bound, or the importance-weighted bound of --draws paths.",
+    ),
+]
+Draws = Annotated[
+    int,
+    typer.Option("--draws", metavar="K", rich_help_panel=TRAINING, help="Paths of the importance-weighted bound."),
 ]
 Epochs = Annotated[
     int,
@@ -349,3 +368,53 @@ Epochs = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Samples in a step.")]
 LearningRate = Annotated[float, typer.Option("--lr", rich_help_panel=TRAINING, help="Peak learning rate.")]
+
+Partition = Annotated[
+    str | None,
+    typer.Option("--partition", metavar="NAME", show_default=False, rich_help_panel=JOB, help="Partition to run in."),
+]
+Account = Annotated[
+    str | None,
+    typer.Option("--account", metavar="NAME", show_default=False, rich_help_panel=JOB, help="Account to charge."),
+]
+Gpus = Annotated[
+    str | None,
+    typer.Option("--gpus", metavar="[TYPE:]N", show_default=False, rich_help_panel=JOB, help="GPUs. [default: none]"),
+]
+Cpus = Annotated[
+    int,
+    typer.Option("--cpus", metavar="N", rich_help_panel=JOB, help="CPU cores: reading and the PCA use them all."),
+]
+Mem = Annotated[
+    str | None,
+    typer.Option(
+        "--mem", metavar="SIZE", show_default=False, rich_help_panel=JOB, help="Memory, such as 8G. [default: Slurm's]"
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="LIMIT",
+        show_default=False,
+        rich_help_panel=JOB,
+        help="Time limit, such as 4:00:00 or 1-12. [default: the partition's]",
+    ),
+]
+ArraySeeds = Annotated[
+    str | None,
+    typer.Option(
+        "--array-seeds",
+        metavar="1-10",
+        show_default=False,
+        rich_help_panel=JOB,
+        help="Train once for each of these seeds, RUN/seed-1 and so on, and compare the runs in RUN/ensemble.",
+    ),
+]
+Requeue = Annotated[
+    bool,
+    typer.Option(
+        "--requeue", rich_help_panel=JOB, help="Preempted, or at its time limit, the job queues again and goes on."
+    ),
+]
+Submit = Annotated[bool, typer.Option("--submit", rich_help_panel=JOB, help="Hand the scripts to sbatch.")]

@@ -16,7 +16,7 @@ import numpy as np
 from genovi.files import atomic_path, check_writable
 from genovi.genotypes.matching import VariantMatch
 from genovi.genotypes.matrix import GenotypeMatrix
-from genovi.genotypes.reading import open_genotypes
+from genovi.genotypes.querying import read_query
 from genovi.genotypes.suitability import Demands, Target, fit_to_model
 from genovi.placing import check_observed, embedding_seed, known_positions, missing_shares, place_new, warn_of_misfits
 from genovi.provenance import Provenance
@@ -98,9 +98,8 @@ def _fit(
     trained: TrainedModel, run: Path, inputs: Sequence[Path], demands: Demands | None
 ) -> tuple[GenotypeMatrix, VariantMatch, np.ndarray, int]:
     """Genotypes in the model's coding, how they were found, missing share of each sample, number with over half."""
-    # split: where new samples have a third allele, the model's two still match
-    matrix = open_genotypes(inputs, split_multiallelic=True)
+    query = read_query(inputs, trained.standardiser.variants)
     target = Target(trained.standardiser.variants, trained.standardiser.frequency, trained.build, str(run))
-    aligned, found = fit_to_model(target, matrix, demands)
+    aligned, found = fit_to_model(target, query, demands)
     missing = missing_shares(aligned)
-    return aligned, found, missing, check_observed(missing, matrix)
+    return aligned, found, missing, check_observed(missing, query.matrix)

@@ -21,6 +21,7 @@ import pandas as pd
 
 from genovi.errors import DataError
 from genovi.files import atomic_path
+from genovi.modelfiles import EMBEDDING, read_member
 
 _FIX = "give the .embedding.tsv that genovi train or genovi embed wrote"
 
@@ -134,7 +135,12 @@ class Embedding:
                 samples, or values that are no finite numbers or out of range.
         """
         path = Path(path)
-        table = _read_table(path)
+        return Embedding.parse(_read_text(path), path)
+
+    @staticmethod
+    def parse(text: str, path: Path) -> Embedding:
+        """``read_tsv`` of a file whose text is known; errors name it ``path``."""
+        table = _table_of(text, path)
         d = sum(re.fullmatch(r"Z[1-9]\d*", column) is not None for column in table.columns)
         axes = [f"Z{j + 1}" for j in range(d)]
         spreads = [f"SD{j + 1}" for j in range(d)]
@@ -169,6 +175,21 @@ class Embedding:
         )
 
 
+def embedding_of(run: Path) -> Embedding:
+    """Embedding of the training samples of the model at ``run``, a folder or a file.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    if run.is_dir():
+        return Embedding.read_tsv(run / EMBEDDING)
+    try:
+        text = read_member(run, EMBEDDING).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError("not an embedding file", where=f"{run}: {EMBEDDING}", why="it is not text") from None
+    return Embedding.parse(text.replace("\r\n", "\n"), run / EMBEDDING)
+
+
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     with atomic_path(path) as temporary:
         table.to_csv(
@@ -183,16 +204,19 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """The file as text cells; by hand, because pandas repairs ragged rows and repeated columns in silence."""
+def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError("no such file", where=path, fix="check the path") from None
     except OSError as error:
         raise DataError("cannot read", where=path, why=error.strerror, fix="check the path and permissions") from error
     except UnicodeDecodeError:
         raise DataError("not an embedding file", where=path, why="it is not text", fix=_FIX) from None
+
+
+def _table_of(text: str, path: Path) -> pd.DataFrame:
+    """The text as cells; by hand, because pandas repairs ragged rows and repeated columns in silence."""
     lines = text.split("\n")  # read_text has turned \r\n into \n; splitlines would also split at exotic characters
     while lines and not lines[-1]:
         lines.pop()

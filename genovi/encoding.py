@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from genovi.embedding import Embedding
+from genovi.model.importance import ImportanceSample
 from genovi.model.vae import LatentModel
 from genovi.structure.projection import Projection
 
@@ -70,7 +71,8 @@ def encode(
         device: Where to compute.
 
     Returns:
-        Posterior means and standard deviations. Clusters are modes of the prior, numbered from 1 by falling weight.
+        Posterior means and standard deviations; without a density of the posterior, where the encoder puts each sample,
+        and no standard deviations. Clusters are modes of the prior, numbered from 1 by falling weight.
         Misfit is the squared distance of x from the decoded mean in units of its noise, for each component.
     """
     model = model.to(device)
@@ -79,7 +81,7 @@ def encode(
     cluster, probability, misfit = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
     for rows, data, excess in components.parts():
         x = data.to(device)
-        sample = model.posterior_sample(x, DRAWS, seed, excess)
+        sample = _draws(model, x, seed, excess)
         weights = sample.weights[..., None]
         with torch.no_grad():
             centre = (weights * sample.z).sum(0)
@@ -94,10 +96,17 @@ def encode(
     return Embedding(
         samples=tuple(samples),
         mean=mean,
-        std=std,
+        std=std if model.config.has_density else None,
         cluster=cluster,
         cluster_prob=probability,
         missing=np.asarray(components.missing, dtype=np.float64),
         misfit=misfit,
         method=model.config.posterior,
     )
+
+
+def _draws(model: LatentModel, x: Tensor, seed: int, excess: Tensor | None) -> ImportanceSample:
+    if model.config.has_density:
+        return model.posterior_sample(x, DRAWS, seed, excess)
+    z = model.locate(x, excess)[None]
+    return ImportanceSample(z, torch.zeros_like(z[..., 0]))

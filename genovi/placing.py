@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from genovi.embedding import Embedding
+from genovi.embedding import Embedding, embedding_of
 from genovi.encoding import Components, encode
 from genovi.errors import DataError, MismatchError
 from genovi.genotypes.kinship import Relatives
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.modelfiles import EMBEDDING, has_member
 from genovi.seeding import Seeds
 from genovi.structure.projection import project, sample_blocks
 from genovi.trained import TrainedModel
@@ -105,12 +106,11 @@ def place(
 
 
 def known_positions(run: Path) -> Embedding | None:
-    """Embedding of the training samples in the folder of a model; None where it is not there or not readable."""
-    path = run / "embedding.tsv"
-    if not path.is_file():
+    """Embedding of the training samples that comes with a model; None where it is not there or not readable."""
+    if not has_member(run, EMBEDDING):
         return None
     try:
-        return Embedding.read_tsv(path)
+        return embedding_of(run)
     except DataError as error:
         logger.warning("training samples among the input are not recognised: %s", error)
         return None

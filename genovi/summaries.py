@@ -1,13 +1,14 @@
-"""What the pipeline hands back: the outcome of a training run, of an embedding, and the bounds of a model."""
+"""What the pipeline hands back: the outcome of a training run, of an embedding, of a measurement of bounds."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from genovi.bounds import Bounds, measure
 from genovi.embedding import Embedding
 from genovi.genotypes.matching import VariantMatch
 from genovi.genotypes.quality import QCReport
@@ -18,44 +19,12 @@ from genovi.training.loop import Fit
 BOUND_DRAWS = 64
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """Lower bounds of log p(x), means in nats per sample.
-
-    Attributes:
-        on: "held-out" samples, or "training" ones where none were held out.
-        n: Number of samples.
-        elbo: Evidence lower bound E_q[w].
-        iwae: Importance-weighted bound of ``draws`` draws.
-        draws: K.
-        effective_size: Median effective sample size of those draws, in [1, K].
-    """
-
-    on: str
-    n: int
-    elbo: float
-    iwae: float
-    draws: int
-    effective_size: float
-
-    def to_dict(self) -> dict[str, str | int | float]:
-        """JSON-ready values."""
-        return asdict(self)
-
-
 def measure_bounds(fit: Fit, x: np.ndarray, seed: int) -> Bounds:
     """Bounds of the held-out rows of ``x``, shape (n, k), or of all rows where none are held out."""
     held_out = len(fit.held_out) > 0
     rows = fit.held_out if held_out else np.arange(len(x))
-    sample = fit.model.importance_sample(torch.as_tensor(x[rows], dtype=torch.float32), BOUND_DRAWS, seed)
-    return Bounds(
-        on="held-out" if held_out else "training",
-        n=len(rows),
-        elbo=float(sample.elbo.mean()),
-        iwae=float(sample.iwae.mean()),
-        draws=BOUND_DRAWS,
-        effective_size=float(sample.effective_size.median()),
-    )
+    found = measure(fit.model, torch.as_tensor(x[rows], dtype=torch.float32), BOUND_DRAWS, seed)
+    return Bounds.of(found, "held-out" if held_out else "training", len(rows))
 
 
 @dataclass(frozen=True)
@@ -91,8 +60,7 @@ class TrainSummary:
             f"({self.model.axes.noise.significant} above the noise), {len(self.fit.history)} epochs "
             f"({self.fit.reason})",
             *([f"embedded {n_out} relatives of them afterwards"] if n_out else []),
-            f"{self.bounds.on} bound {self.bounds.elbo:.2f} nats per sample, "
-            f"importance-weighted {self.bounds.iwae:.2f}",
+            self.bounds.line(),
             f"{self.provenance.wall_seconds:.0f} s, {self.provenance.peak_memory_mib:.0f} MiB; wrote {self.out}",
         ]
 
@@ -133,3 +101,37 @@ class EmbedSummary:
             (self.sparse, "lack more than half of the model's variants"),
             (int(self.odd.sum()), "are unlike the training samples"),
         ]
+
+
+@dataclass(frozen=True)
+class BoundsSummary:
+    """What measuring bounds on an input found.
+
+    Attributes:
+        bounds: Means over the input's samples.
+        match: How the model's variants were found.
+        provenance: The finished record.
+    """
+
+    bounds: Bounds
+    match: VariantMatch
+    provenance: Provenance
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready values."""
+        return {"bounds": self.bounds.to_dict(), "provenance": self.provenance.to_dict()}
+
+    def lines(self) -> list[str]:
+        """For people to read."""
+        rows = [("nats per sample", "mean", "standard error")]
+        rows += [(name, f"{value:.3f}", "" if e is None else f"{e:.3f}") for name, value, e in self.bounds.rows()]
+        widths = [max(len(row[j]) for row in rows) for j in range(3)]
+        table = [f"{name:<{widths[0]}}  {a:>{widths[1]}}  {b:>{widths[2]}}".rstrip() for name, a, b in rows]
+        lines = [f"{self.bounds.n} samples with {self.match.describe()}", *table]
+        if self.bounds.elbo is None:
+            lines.append("no bounds: the posterior of this model has no density")
+        if self.bounds.log_evidence is None:
+            lines.append("no log p(x): quadrature needs at most two latent dimensions")
+        if self.bounds.unresolved:
+            lines.append(f"the quadrature of {self.bounds.unresolved} samples did not settle: log p(x) is approximate")
+        return lines

@@ -9,9 +9,8 @@ No genotype and no name of an individual is among them.
 
 from __future__ import annotations
 
-import json
+import io
 import math
-import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,15 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
 from genovi.errors import DataError, GenoviError
 from genovi.genotypes.matrix import VariantTable
-from genovi.manifest import FORMAT_VERSION, read_manifest
+from genovi.manifest import Manifest, number_at, read_manifest
 from genovi.model.config import ModelConfig
 from genovi.model.vae import LatentModel
+from genovi.modelfiles import MANIFEST, VARIANTS, WEIGHTS, damaged, inflate, read_member
 from genovi.structure.noise import NoiseFloor
 from genovi.structure.pca import PrincipalAxes
 from genovi.structure.standardise import Standardiser
@@ -37,8 +37,7 @@ _AXES = "axes."
 _MODEL = "model."
 # What parts of a damaged folder raise; a configuration that makes no sense is damage here, not the user's mistake.
 _DAMAGE = (
-    GenoviError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, OSError, EOFError, zlib.error,
-    SafetensorError,
+    GenoviError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, OSError, EOFError, SafetensorError,
 )  # fmt: skip
 
 
@@ -70,36 +69,38 @@ class TrainedModel:
 
         A quarter above the 99 % quantile of training samples, which new samples of the same populations rarely pass.
         """
-        recorded = self.summary.get("misfit")
-        return _MISFIT_MARGIN * float(recorded["q99"]) if isinstance(recorded, dict) and "q99" in recorded else None
+        quantile = number_at(self.summary, "misfit", "q99")
+        return None if quantile is None else _MISFIT_MARGIN * quantile
 
     def save(self, folder: Path) -> None:
         """Write the three files into ``folder``, which exists."""
-        tensors = {_MODEL + name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
+        tensors = {
+            _MODEL + name: tensor.contiguous()
+            for name, tensor in self.model.state_dict().items()
+            if tensor.is_floating_point()
+        }
         tensors[_AXES + "loadings"] = torch.from_numpy(np.ascontiguousarray(self.axes.loadings))
         tensors[_AXES + "singular_values"] = torch.from_numpy(np.ascontiguousarray(self.axes.singular_values))
         # not save_file, which lets only the owner read: models lie in folders that groups share
-        (folder / "model.safetensors").write_bytes(to_bytes(tensors))
-        manifest = {
-            "format": "genovi model",
-            "format_version": FORMAT_VERSION,
-            "model": asdict(self.model.config),
-            "n_axes": self.axes.n_axes,
-            "n_samples": self.axes.n_samples,
-            "n_variants": len(self.standardiser.variants),
-            "noise": self.axes.noise.to_dict(),
-            "noise_scale": self.noise_scale,
-            "seed": self.seed,
-            "build": self.build,
-            "summary": self.summary,
-        }
-        (folder / "model.json").write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        (folder / WEIGHTS).write_bytes(to_bytes(tensors))
+        manifest = Manifest(
+            model=asdict(self.model.config),
+            n_axes=self.axes.n_axes,
+            n_samples=self.axes.n_samples,
+            n_variants=len(self.standardiser.variants),
+            noise=self.axes.noise.to_dict(),
+            noise_scale=self.noise_scale,
+            seed=self.seed,
+            build=self.build,
+            summary=self.summary,
+        )
+        (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         v = self.standardiser.variants
         pd.DataFrame(
             {"CHROM": v.chrom, "POS": v.pos, "ID": v.id, "REF": v.ref, "ALT": v.alt}
             | {"FREQ": self.standardiser.frequency}
         ).to_csv(
-            folder / "variants.tsv.gz",
+            folder / VARIANTS,
             sep="\t",
             index=False,
             compression={"method": "gzip", "mtime": 0},
@@ -107,58 +108,82 @@ class TrainedModel:
         )
 
     @staticmethod
-    def load(folder: Path) -> TrainedModel:
-        """Read a model folder.
+    def load(place: Path) -> TrainedModel:
+        """Read a model from its folder or from the file of ``genovi export``.
 
         Raises:
             DataError: files are missing, damaged, of a newer format, or do not agree with one another.
         """
-        folder = Path(folder)
-        manifest = read_manifest(folder)
+        place = Path(place)
+        manifest = read_manifest(place)
         try:
-            return _assemble(folder, manifest)
+            return _assemble(place, manifest)
         except _DAMAGE as error:
-            raise DataError(
-                "damaged model",
-                where=folder,
-                why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}",
-                fix="copy or train it again",
-            ) from error
+            if isinstance(error, DataError):
+                raise
+            why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}"
+            raise damaged(place, why) from error
 
 
-def _assemble(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
-    config = ModelConfig(**manifest["model"])
-    tensors = load_file(folder / "model.safetensors")
+def _assemble(place: Path, manifest: Manifest) -> TrainedModel:
+    config = ModelConfig(**manifest.model)
+    tensors = _read_tensors(place)
     loadings = tensors.pop(_AXES + "loadings").numpy()
     singular = tensors.pop(_AXES + "singular_values").numpy()
-    words = ("CHROM", "ID", "REF", "ALT")
-    table = pd.read_csv(  # float() gives back the very number that was written, which pandas 2 does not
-        folder / "variants.tsv.gz", sep="\t", dtype=dict.fromkeys(words, object) | {"POS": np.int64}, na_filter=False,
-        converters={"FREQ": float},
-    )  # fmt: skip
-    axes = PrincipalAxes(loadings, singular, int(manifest["n_samples"]), NoiseFloor(**manifest["noise"]))
-    noise_scale, frequency = float(manifest["noise_scale"]), table["FREQ"].to_numpy()
-    if len(table) != manifest["n_variants"] or singular.shape != (manifest["n_axes"],):
-        raise ValueError(f"{len(table)} variants and singular values of shape {singular.shape} contradict model.json")
-    if loadings.shape != (len(table), len(singular)):
-        raise ValueError(f"loadings of shape {loadings.shape} for {len(table)} variants and {len(singular)} axes")
+    # sizes first: only what the file holds in full is ever allocated
+    if singular.shape != (manifest.n_axes,) or loadings.shape != (manifest.n_variants, manifest.n_axes):
+        raise ValueError(
+            f"loadings of shape {loadings.shape} and singular values of shape {singular.shape} contradict {MANIFEST}"
+        )
+    if min(loadings.shape) < 1:
+        raise ValueError("it has no variants or no axes")
     if not all(torch.isfinite(t).all() for t in tensors.values()) or not np.isfinite(loadings).all():
         raise ValueError("weights are not finite")
-    scales = [*singular.tolist(), noise_scale, axes.noise.variance, axes.noise.edge, axes.noise.effective_variants]
-    if not all(math.isfinite(scale) and scale > 0 for scale in [*scales, axes.n_samples]):
+    axes = PrincipalAxes(loadings, singular, manifest.n_samples, NoiseFloor(**manifest.noise))
+    if not all(math.isfinite(scale) and scale > 0 for scale in [*singular.tolist(), axes.n_samples]):
         raise ValueError("scales are not positive numbers")
-    if not ((frequency > 0) & (frequency < 1)).all():
-        raise ValueError("frequencies are not between 0 and 1")
+    if config.largest_layer(len(singular)) > sum(tensor.numel() for tensor in tensors.values()):
+        raise ValueError(f"{WEIGHTS} does not hold a model of the size that {MANIFEST} says")
     model = LatentModel(config, torch.ones(len(singular)), torch.Generator().manual_seed(0))
-    model.load_state_dict({name.removeprefix(_MODEL): tensor for name, tensor in tensors.items()})
-    text = {name: table[name].to_numpy(dtype=object) for name in words}
-    variants = VariantTable(text["CHROM"], table["POS"].to_numpy(), text["ID"], text["REF"], text["ALT"])
+    # orders and masks of flows follow from the settings: they are never taken from a file
+    fixed = {name: tensor for name, tensor in model.state_dict().items() if not tensor.is_floating_point()}
+    weights = {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items()}
+    if fixed.keys() & weights.keys():
+        raise ValueError(f"{WEIGHTS} holds what is no weight")
+    model.load_state_dict(weights | fixed)
     return TrainedModel(
         model=model.eval(),
-        standardiser=Standardiser(variants, frequency),
+        standardiser=_read_standardiser(place, manifest.n_variants),
         axes=axes,
-        noise_scale=noise_scale,
-        seed=int(manifest["seed"]),
-        build=str(manifest["build"]),
-        summary=dict(manifest["summary"]),
+        noise_scale=float(manifest.noise_scale),
+        seed=manifest.seed,
+        build=manifest.build,
+        summary=manifest.summary,
+    )
+
+
+def _read_tensors(place: Path) -> dict[str, torch.Tensor]:
+    tensors = from_bytes(read_member(place, WEIGHTS))
+    for name, tensor in tensors.items():
+        if tensor.dtype not in ((torch.float32, torch.float64) if name.startswith(_AXES) else (torch.float32,)):
+            raise ValueError(f"{name} holds {tensor.dtype}")
+    return tensors
+
+
+def _read_standardiser(place: Path, n_variants: int) -> Standardiser:
+    text = inflate(read_member(place, VARIANTS), n_variants, place)
+    words = ("CHROM", "ID", "REF", "ALT")
+    table = pd.read_csv(  # float() gives back the very number that was written, which pandas 2 does not
+        io.BytesIO(text), sep="\t", dtype=dict.fromkeys(words, object) | {"POS": np.int64}, na_filter=False,
+        converters={"FREQ": float},
+    )  # fmt: skip
+    if len(table) != n_variants:
+        raise ValueError(f"{len(table)} variants contradict {MANIFEST}")
+    frequency = table["FREQ"].to_numpy()
+    if not ((frequency > 0) & (frequency < 1)).all():
+        raise ValueError("frequencies are not between 0 and 1")
+    columns = {name: table[name].to_numpy(dtype=object) for name in words}
+    return Standardiser(
+        VariantTable(columns["CHROM"], table["POS"].to_numpy(), columns["ID"], columns["REF"], columns["ALT"]),
+        frequency,
     )

@@ -69,7 +69,8 @@ def write_run(folder: Path, embedding: Embedding, command: str = "genovi train x
     noise = {"variance": 1.0, "edge": 2.0, "effective_variants": 900.0, "significant": 3}
     manifest = {
         "format": "genovi model", "format_version": 1, "n_axes": 5, "n_samples": n, "n_variants": 3750, "noise": noise,
-        "noise_scale": 1.0, "seed": 7, "build": "GRCh38", "model": {}, "summary": summary,
+        "noise_scale": 1.0, "seed": 7, "build": "GRCh38", "summary": summary,
+        "model": {"latent_dim": 2, "posterior": "ddvi", "prior": "mixture", "steps": 2, "components": 9, "hidden": 8},
     }  # fmt: skip
     (folder / "model.json").write_text(json.dumps(manifest))
     (folder / "qc.json").write_text(json.dumps(qc))

@@ -11,7 +11,9 @@ from helpers import REPO
 
 from genovi import errors
 from genovi.embedding import Embedding
+from genovi.ensemble import Ensemble, Member
 from genovi.genotypes.matching import STATUSES
+from genovi.manifest import Manifest
 from genovi.training.monitor import EpochRecord
 
 PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").glob("*.md"), *(REPO / "data").glob("*.md")])
@@ -45,6 +47,16 @@ def test_embedding_columns() -> None:
     columns = Embedding(("s",), square, square, one.astype(np.int64), one, one, one).table().columns
     documented = [column.split(" ")[0] for column in table("files.md", "Embedding")]
     assert documented == list(columns)
+
+
+def test_columns_of_runs_compared() -> None:
+    section = (REPO / "docs" / "files.md").read_text().split("## Runs compared")[1].split("\n## ")[0]
+    columns = [cell for cell in re.findall(r"^\| (`.*?`) (?:\.\.|\|)", section, re.MULTILINE)]
+    manifest = Manifest({}, 1, 2, 1, {}, 1.0, 1, "", {})
+    member = Member(Path("run"), "run", manifest, Embedding(("a", "b"), np.zeros((2, 1))), 0.0, 0.0, 1)
+    found = Ensemble((member, member), np.zeros(2), np.zeros(2), 1)
+    written = [*found.runs_table().columns, *found.stability_table().columns]
+    assert [column.strip("`") for column in columns] == written
 
 
 def test_match_statuses() -> None:

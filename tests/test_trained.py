@@ -20,13 +20,14 @@ from genovi.embedding import Embedding
 from genovi.errors import DataError
 from genovi.genotypes.matching import align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.manifest import FORMAT_VERSION
 from genovi.model.config import ModelConfig
 from genovi.model.vae import LatentModel
 from genovi.placing import place
 from genovi.seeding import Seeds
 from genovi.structure.pca import fit_axes
 from genovi.structure.standardise import Standardiser
-from genovi.trained import FORMAT_VERSION, TrainedModel
+from genovi.trained import TrainedModel
 
 FILES = {"model.safetensors", "model.json", "variants.tsv.gz"}
 CONFIG = ModelConfig(hidden=16, steps=2, components=4)
@@ -74,8 +75,13 @@ def folder(saved: Path, tmp_path: Path) -> Path:
         CONFIG,
         ModelConfig(hidden=16, posterior="gaussian", components=3),
         ModelConfig(hidden=16, steps=1, prior="normal", latent_dim=3),
+        ModelConfig(hidden=16, posterior="iaf", prior="vamp", components=3),
+        ModelConfig(hidden=16, posterior="hiaf", prior="mixture-free", components=3, latent_dim=1),
+        ModelConfig(hidden=16, posterior="ddvi-simple", prior="flow"),
+        ModelConfig(hidden=16, posterior="ddvi-nosleep", prior="square"),
+        ModelConfig(hidden=16, posterior="gaussian", prior="swissroll"),
     ],
-    ids=["ddvi", "gaussian", "normal"],
+    ids=lambda config: f"{config.posterior}-{config.prior}",
 )
 def test_a_loaded_model_embeds_bit_for_bit_alike(config: ModelConfig, tmp_path: Path) -> None:
     trained = build(config)
@@ -253,6 +259,17 @@ TENSORS: dict[str, Callable[[Tensors], object]] = {
         }
     ),
 }
+
+
+@pytest.mark.parametrize("name", ["transforms.0.order", "transforms.0.hyper.0.mask"])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32])
+def test_the_order_of_a_flow_is_not_taken_from_a_file(tmp_path: Path, name: str, dtype: torch.dtype) -> None:
+    build(ModelConfig(hidden=16, posterior="iaf", components=3)).save(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors[f"model.posterior.flow.{name}"] = torch.full((64, 66) if "mask" in name else (2,), 9, dtype=dtype)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(DataError, match="damaged model"):
+        TrainedModel.load(tmp_path)
 
 
 @pytest.mark.parametrize("name", TENSORS)

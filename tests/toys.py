@@ -6,16 +6,41 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 import reference
 import torch
 from reference import LinearGaussian, Mixture
 from torch import Tensor, nn
 
-from genovi.model.config import ModelConfig
+from genovi.model.config import POSTERIORS, PRIORS, ModelConfig
 from genovi.model.densities import Noise, normal_log_density
-from genovi.model.prior import GaussianMixture, Prior
+from genovi.model.mixtures import MixturePrior
+from genovi.model.prior import Prior
 from genovi.model.vae import LatentModel
 from genovi.seeding import Seeds
+from genovi.training.config import TrainingConfig
+from genovi.training.objectives import choose_objective
+
+DENSE = tuple(name for name in POSTERIORS if ModelConfig(posterior=name).has_density)
+SLEEPING = tuple(name for name in POSTERIORS if ModelConfig(posterior=name).sleeps)
+LEARNED_PRIORS = ("mixture", "normal", "mixture-free", "vamp", "flow")
+GAUSSIAN_PRIORS = ("mixture", "normal", "mixture-free", "vamp")  # mixtures of Gaussians: quadratic log-densities
+# every posterior with the default prior, and every prior with the two oldest posteriors
+PAIRS = tuple(
+    (posterior, prior)
+    for posterior in POSTERIORS
+    for prior in PRIORS
+    if prior == "mixture" or posterior == "gaussian" or (posterior == "ddvi" and prior == "normal")
+)
+# what zuko's networks make slow to train; tests of long training leave these to `make verification`
+LONG = ("iaf", "hiaf")
+DENSE_PAIRS = tuple((posterior, prior) for posterior, prior in PAIRS if posterior in DENSE)
+
+
+def each_posterior_of(names: Sequence[str]) -> pytest.MarkDecorator:
+    """Parametrise by ``posterior`` for a test of long training."""
+    marks = {name: [pytest.mark.verification] if name in LONG else [] for name in names}
+    return pytest.mark.parametrize("posterior", [pytest.param(name, marks=marks[name]) for name in names])
 
 
 def stream(seed: int, device: str = "cpu") -> torch.Generator:
@@ -134,12 +159,12 @@ def mixture_of(prior: Prior, d: int) -> Mixture:
     """
 
     def densities(z: Tensor) -> Tensor:
-        if isinstance(prior, GaussianMixture):
+        if isinstance(prior, MixturePrior):
             return prior.component_log_density(z)
         return prior.log_density(z)[..., None]
 
-    some = next(prior.buffers(), None)
-    origin = torch.zeros(d, dtype=torch.float64, device=next(prior.parameters(), some).device)
+    device = next(prior.parameters(), next(prior.buffers(), None)).device
+    origin = torch.zeros(d, dtype=torch.float64, device=device)
     weights, means, covariances = [], [], []
     for j in range(len(densities(origin))):
 
@@ -189,6 +214,25 @@ def linear_decoder(
     )
 
 
+def can_learn(model: nn.Module) -> dict[str, Tensor]:
+    """For each parameter, which of its entries the output depends on: masked weights of flows do nothing."""
+    masks = {name.removesuffix("mask"): mask for name, mask in model.named_buffers() if name.endswith(".mask")}
+    return {
+        name: masks.get(name.removesuffix("weight"), torch.ones_like(p)).bool() for name, p in model.named_parameters()
+    }
+
+
+def assert_gradients_everywhere(model: nn.Module) -> None:
+    reached = can_learn(model)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        there = parameter.grad != 0
+        if "prior.flow" in name or name.startswith("flow.transforms"):  # no sample may lie in some pieces of a spline
+            assert there.any() or parameter.numel() == 0, name
+        else:
+            assert there[reached[name]].all(), name
+
+
 def freeze_generative(model: LatentModel) -> None:
     """Leave the posterior as all there is to learn."""
     for part in (model.prior, model.likelihood):
@@ -200,6 +244,7 @@ def train(
 ) -> None:
     """Plain full-batch training of whatever requires gradients, wake and sleep."""
     noise = noise_for(model, seed)
+    objective = choose_objective(model.config, TrainingConfig())
     learned = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(learned, lr=lr)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -207,8 +252,8 @@ def train(
         optimiser.zero_grad()
         loss = torch.zeros((), dtype=x.dtype, device=x.device)
         if wake:
-            loss = loss - wake * model.terms(x, noise)[0].log_weight.mean()
-        if sleep:
+            loss = loss + wake * objective.loss(model, x, noise, 1.0)[0]
+        if sleep and model.config.sleeps:
             loss = loss + sleep * model.sleep_loss(len(x), noise)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learned, 5.0)

@@ -16,7 +16,10 @@ from genovi_cli.console import Display, RunLog, reporting
 
 def embed(
     ctx: typer.Context,
-    run: opt.Run,
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", show_default=False, help="Folder of genovi train, or file of genovi export."),
+    ],
     inputs: opt.Inputs,
     out: Annotated[
         Path,

@@ -202,7 +202,7 @@ def palette(
 
 def training(
     ctx: typer.Context,
-    run: opt.Run,
+    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder that genovi train wrote.")],
     out: opt.Figure,
     style: opt.Style = None,
     size: opt.Size = "page",

@@ -16,7 +16,7 @@ from genovi_cli.console import Display, RunLog, reporting
 
 def report(
     ctx: typer.Context,
-    run: opt.Run,
+    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder that genovi train wrote.")],
     out: Annotated[
         Path,
         typer.Option("--out", metavar="REPORT.html", show_default=False, help="Writes REPORT.html and REPORT.log."),

@@ -82,6 +82,8 @@ def train(
     prior: opt.Prior = _MODEL.prior,
     steps: opt.Steps = _MODEL.steps,
     pcs: opt.Pcs = "auto",
+    objective: opt.Objective = _TRAINING.objective,
+    draws: opt.Draws = _TRAINING.draws,
     epochs: opt.Epochs = _TRAINING.epochs,
     batch_size: opt.BatchSize = _TRAINING.batch_size,
     lr: opt.LearningRate = _TRAINING.lr,
@@ -101,10 +103,7 @@ def train(
     The model holds frequencies and loadings, never the genotypes of a sample. Labels are not seen by training.
     Stopped by Ctrl-C, SIGTERM or SIGUSR1, training leaves a checkpoint and exit code 75: the same command goes on.
     """
-    model = ModelConfig(latent_dim=latent_dim, posterior=posterior, prior=prior, steps=steps)
-    training = TrainingConfig(epochs=epochs, batch_size=batch_size, lr=lr, device=device, threads=threads)
-    qc = _filters(ctx.params)
-    components = _pcs(pcs)
+    model, training, qc, components = _settings(ctx.params)
     known = labels_or_none(labels)
     if not dry_run:
         check_writable(out, force)
@@ -120,6 +119,17 @@ def train(
         return
     options = _in_effect(ctx.params, qc, config.seed)
     train_and_report(ctx, options, inputs, out, config, known, force=force, quiet=quiet, checkpointing=checkpointing)
+
+
+def check_options(typed: Mapping[str, Any]) -> None:
+    """Meet now, as ``train`` would later, the mistakes in its options and in the lists and labels that they name.
+
+    Raises:
+        GenoviError: its children, as ``train``.
+    """
+    _settings(typed)
+    labels_or_none(typed["labels"])
+    _checkpointing(typed["resume"], typed["checkpoint_every"])
 
 
 def train_and_report(
@@ -184,6 +194,15 @@ def _seed_of(checkpoint: Path) -> int | None:
     from genovi.training.checkpointing import seed_of
 
     return seed_of(checkpoint)
+
+
+def _settings(typed: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig, QCConfig, int | None]:
+    """Model, optimisation, quality control and number of components as the options ask for them."""
+    model = ModelConfig(**{name: typed[name] for name in ("latent_dim", "posterior", "prior", "steps")})
+    names = ("epochs", "batch_size", "lr", "objective", "draws", "device", "threads")
+    training = TrainingConfig(**{name: typed[name] for name in names})
+    training.check_objective(model)
+    return model, training, _filters(typed), _pcs(typed["pcs"])
 
 
 def _filters(typed: Mapping[str, Any]) -> QCConfig:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genovi.errors import ConfigError
-from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
+from genovi.genotypes.matrix import InputFacts, VariantTable
 
 BUILDS = ("GRCh37", "GRCh38")
 AUTOSOMES = tuple(str(number) for number in range(1, 23))
@@ -218,13 +218,6 @@ class BuildEvidence:
         if not possible:
             return BuildGuess("unknown", "variants lie beyond the ends of chromosomes in both GRCh37 and GRCh38")
         return BuildGuess("unknown", "neither header nor positions tell GRCh37 from GRCh38")
-
-
-def guess_build(matrix: GenotypeMatrix) -> BuildGuess:
-    """Genome build of human genotypes, by what ``BuildEvidence`` says of all their variants."""
-    evidence = BuildEvidence()
-    evidence.add(matrix.variants)
-    return evidence.guess(matrix.facts)
 
 
 def in_long_range_ld(chrom: np.ndarray, pos: np.ndarray, build: str) -> np.ndarray:

@@ -27,7 +27,8 @@ from genovi.errors import ConfigError, MismatchError
 from genovi.genotypes.counting import AlleleCounts, allele_counts
 from genovi.genotypes.matching import STATUSES, WAYS, VariantMatch, align, identifiers, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
-from genovi.genotypes.regions import BUILDS, BuildGuess, guess_build, normalise_chromosomes
+from genovi.genotypes.querying import Query
+from genovi.genotypes.regions import BUILDS, BuildGuess, normalise_chromosomes
 
 logger = logging.getLogger("genovi")
 
@@ -42,7 +43,6 @@ _MOST_CLASHES = 0.25
 _ENRICHED = 2.0  # a group's frequency may be that many times that of all training samples
 _LEAST_EXPECTED = 10
 _FEW = 0.02
-_GVCF = frozenset({"<NON_REF>", "<*>"})
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,12 @@ class Demands:
             raise ConfigError(f"--build {self.build!r} is not known", fix="choose auto, GRCh37, GRCh38 or none")
 
 
-def fit_to_model(
-    target: Target, matrix: GenotypeMatrix, demands: Demands | None = None
-) -> tuple[GenotypeMatrix, VariantMatch]:
+def fit_to_model(target: Target, query: Query, demands: Demands | None = None) -> tuple[GenotypeMatrix, VariantMatch]:
     """Match new genotypes to a model's variants and check what can be checked.
 
     Args:
         target: The model.
-        matrix: New genotypes as read, records with several ALT alleles split.
+        query: New samples, read for the model's variants.
         demands: What is asked of them.
 
     Returns:
@@ -107,11 +105,12 @@ def fit_to_model(
         MismatchError: the data do not fit the model.
     """
     demands = demands or Demands()
+    matrix = query.matrix
     if demands.match_by == "id":
-        _check_identifiers(target, matrix)
+        _check_identifiers(target, query)
     found = match_variants(target.variants, matrix.variants, demands.match_by)
     logger.info("found %s", found.describe())
-    guess = BuildGuess(demands.build, "as told") if demands.build != "auto" else guess_build(matrix)
+    guess = BuildGuess(demands.build, "as told") if demands.build != "auto" else query.build
     if demands.match_by == "position":
         _check_build(target, matrix, found, guess)
         _check_clashes(target, matrix, found)
@@ -128,13 +127,14 @@ def fit_to_model(
         )
     _report_strand(found)
     biased = variant_sites_only(target.frequency, found, counts)
-    _check_overlap(target, matrix, found, demands.min_overlap, guess, biased)
+    _check_overlap(target, query, found, demands.min_overlap, guess, biased)
     return aligned, found
 
 
-def _check_identifiers(target: Target, matrix: GenotypeMatrix) -> None:
-    for name, table in ((target.name, target.variants), (matrix.source, matrix.variants)):
-        if not any(identifiers(text) for text in table.id):
+def _check_identifiers(target: Target, query: Query) -> None:
+    ours = any(identifiers(text) for text in target.variants.id)
+    for name, has_any in ((target.name, ours), (query.matrix.source, query.has_identifiers)):
+        if not has_any:
             raise MismatchError(
                 "no variant has an identifier",
                 where=name,
@@ -289,19 +289,19 @@ def variant_sites_only(frequency: np.ndarray, found: VariantMatch, counts: Allel
 
 
 def _check_overlap(
-    target: Target, matrix: GenotypeMatrix, found: VariantMatch, least: float, guess: BuildGuess, biased: bool
+    target: Target, query: Query, found: VariantMatch, least: float, guess: BuildGuess, biased: bool
 ) -> None:
     why = f"under {100 * least:.0f} % an embedding is a guess"
     fix = f"check genome build and alleles against {target.name}/variants.tsv.gz, or lower --min-overlap"
     if biased:
         why = "the input holds variant sites only, and what is absent is missing, not homozygous for the reference"
         fix = "call all sites of the model (bcftools mpileup -T, see docs/formats.md), or lower --min-overlap"
-    elif 2 * sum(alt in _GVCF for alt in matrix.variants.alt) > matrix.n_variants:
+    elif query.is_gvcf:
         why, fix = "the input is a gVCF", "expand it with `bcftools convert --gvcf2vcf`, or lower --min-overlap"
     elif guess.build == "unknown" and target.build in BUILDS:
         why += f"; the model is on {target.build}, and of the input {guess.reason}"
     if found.usable < least or found.usable == 0:
-        raise MismatchError(f"only {found.describe()} can be used", where=matrix.source, why=why, fix=fix)
+        raise MismatchError(f"only {found.describe()} can be used", where=query.matrix.source, why=why, fix=fix)
     if found.usable < WARN_OVERLAP:
         logger.warning(
             "found only %s: absent variants count as missing and positions are less certain", found.describe()

@@ -6,8 +6,12 @@ from dataclasses import dataclass, replace
 
 from genovi.errors import ConfigError
 
-POSTERIORS = ("ddvi", "gaussian")
-PRIORS = ("mixture", "normal")
+POSTERIORS = ("ddvi", "gaussian", "iaf", "hiaf", "aae", "ddvi-simple", "ddvi-nosleep")
+PRIORS = ("mixture", "normal", "mixture-free", "vamp", "flow", "pinwheel", "swissroll", "square")
+WITH_COMPONENTS = ("mixture", "mixture-free", "vamp")
+CURVES = ("pinwheel", "swissroll", "square")
+_DENOISER_WIDTH = 64  # as in genovi.model.networks, which loads torch
+_FLOW_WIDTH = 64  # as in genovi.model.flows
 
 
 @dataclass(frozen=True)
@@ -16,10 +20,14 @@ class ModelConfig:
 
     Attributes:
         latent_dim: Dimension d of the latent z.
-        posterior: "ddvi" (diffusion chain) or "gaussian" (plain VAE).
-        prior: "mixture" (learned Gaussian mixture) or "normal" (standard normal).
-        steps: Number T of reverse diffusion steps; used by "ddvi" only.
-        components: Components of the mixture prior; 0 lets the number of samples decide (see ``for_cohort``).
+        posterior: "ddvi" (diffusion chain), "gaussian" (plain VAE), "iaf" (inverse autoregressive flow), "hiaf" (two
+            levels of it), "aae" (adversarial, without a density), "ddvi-simple" (the chain does not see x),
+            "ddvi-nosleep" (ddvi without the sleep term).
+        prior: "mixture" (learned Gaussian mixture of equal weights and one scale), "normal" (standard normal),
+            "mixture-free" (mixture with learned weights and covariances), "vamp" (mixture of encoded pseudo-inputs),
+            "flow" (normalising flow), or a fixed curve with noise about it, "pinwheel", "swissroll" or "square".
+        steps: Number T of reverse diffusion steps; used by "ddvi" and its variants only.
+        components: Components of mixture priors; 0 lets the number of samples decide (see ``for_cohort``).
         hidden: Width of encoder and decoder layers.
     """
 
@@ -42,12 +50,42 @@ class ModelConfig:
                 raise ConfigError(f"{option} must be at least 1", where=value)
         if self.components < 0:
             raise ConfigError("components must not be negative", where=self.components)
+        if self.prior in CURVES and self.latent_dim != 2:
+            raise ConfigError(
+                f"--prior {self.prior} is a curve in the plane", where=f"--latent-dim {self.latent_dim}",
+                fix="--latent-dim 2",
+            )  # fmt: skip
+
+    @property
+    def has_density(self) -> bool:
+        """Whether q(z | x) has a density, without which there is no bound."""
+        return self.posterior != "aae"
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether the posterior learns from dreams."""
+        return self.posterior not in ("aae", "ddvi-nosleep")
 
     def for_cohort(self, n_samples: int) -> ModelConfig:
         """This configuration with the number of components decided: one for 25 samples, between 5 and 100."""
         if self.components:
             return self
         return replace(self, components=min(max(n_samples // 25, 5), 100))
+
+    def largest_layer(self, data_dim: int) -> int:
+        """Weights of the largest of some layers that the model has, for data of ``data_dim`` columns.
+
+        A file with fewer weights in all cannot hold it, which is known before anything is allocated.
+        """
+        d, h = self.latent_dim, self.hidden
+        sizes = [h * h, h * d, h * data_dim]
+        if self.prior in WITH_COMPONENTS:
+            sizes.append(self.components * (data_dim if self.prior == "vamp" else d))
+        if self.posterior.startswith("ddvi"):
+            sizes += [_DENOISER_WIDTH * d, _DENOISER_WIDTH * self.steps]
+        if self.posterior in ("iaf", "hiaf") or self.prior == "flow":
+            sizes += [_FLOW_WIDTH * d, d * d]  # which coordinates see which is worked out for all pairs
+        return max(sizes)
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

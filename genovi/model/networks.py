@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,15 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             bound = layer.in_features**-0.5
             nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
             nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+
+
+@torch.no_grad()
+def shrink(network: nn.Sequential) -> None:
+    """Make the last layer's outputs small: what they correct begins nearly as it is."""
+    last = network[-1]
+    assert isinstance(last, nn.Linear)
+    last.weight *= 0.1
+    last.bias.zero_()
 
 
 class Encoder(nn.Module):
@@ -164,3 +174,53 @@ class Denoiser(nn.Module):
             rest = self.posterior_log_std[1:].expand(-1, *guess.log_std.shape)
             log_std = torch.cat([guess.log_std[None], rest])
         return mean, (log_std + factor).clamp(*LOG_STD_RANGE)
+
+
+class PriorDenoiser(nn.Module):
+    """Reverse kernels q(y_{t-1} | y_t) that do not see x, t = 1..T.
+
+    The mean is that of r(y_{t-1} | y_t, z) at z = y_t / sqrt(a_t) + correction(y_t, t): the chain begins by scaling y_T
+    up to z. Every kernel begins with the same standard deviation in units of z.
+
+    Args:
+        latent_dim: d.
+        schedule: The noising process that is undone.
+        log_std: Logarithm of that standard deviation.
+    """
+
+    def __init__(self, latent_dim: int, schedule: NoiseSchedule, log_std: float) -> None:
+        super().__init__()
+        self.inner = linear(latent_dim, DENOISER_WIDTH)
+        self.middle = linear(DENOISER_WIDTH, DENOISER_WIDTH)
+        self.outer = linear(DENOISER_WIDTH, 2 * latent_dim)
+        self.step_offset = nn.Parameter(torch.zeros(schedule.steps, DENOISER_WIDTH))
+        begin = tuple(log_std + math.log(signal) for signal in (1.0, *schedule.signal[:-1]))
+        constants = {name: getattr(schedule, name) for name in ("signal", "mean_z", "mean_y")} | {"base_log_std": begin}
+        for name, values in constants.items():
+            self.register_buffer(name, torch.tensor(values), persistent=False)
+        self.signal: Tensor
+        self.mean_z: Tensor
+        self.mean_y: Tensor
+        self.base_log_std: Tensor
+
+    def start(self, generator: torch.Generator) -> None:
+        """Begin with small corrections; tell the steps apart."""
+        with torch.no_grad():
+            self.step_offset.copy_(0.1 * torch.randn(self.step_offset.shape, generator=generator))
+            self.outer.weight *= 0.1
+            self.outer.bias.zero_()
+
+    def forward(self, y: Tensor, step: int | slice) -> tuple[Tensor, Tensor]:
+        """As ``Denoiser.forward``, without x."""
+
+        def along(values: Tensor) -> Tensor:
+            picked = values[step]
+            return picked if isinstance(step, int) else picked.view(-1, *[1] * (y.ndim - 1))
+
+        offset = self.step_offset[step]
+        if not isinstance(step, int):
+            offset = offset.view(len(offset), *[1] * (y.ndim - 2), -1)
+        hidden = nn.functional.silu(self.inner(y) + offset)
+        correction, factor = self.outer(nn.functional.silu(self.middle(hidden))).chunk(2, dim=-1)
+        mean = along(self.mean_z) * (y / along(self.signal) + correction) + along(self.mean_y) * y
+        return mean, (along(self.base_log_std) + factor).clamp(*LOG_STD_RANGE)

@@ -8,18 +8,19 @@ Source: Piriyakulkij, Wang, Kuleshov (AAAI 2025), section 3; Burda, Grosse, Sala
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from genovi.model.build import build_posterior, build_prior
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.importance import LADDER_RUNGS, POOR, ImportanceSample, refine, widen
 from genovi.model.likelihood import GaussianLikelihood
-from genovi.model.posterior import build_posterior
-from genovi.model.prior import build_prior
+from genovi.model.mixtures import VampPrior
+from genovi.model.posterior import Path
 
 _ROWS_AT_ONCE = 16384
 _ROUNDS = 8
@@ -66,9 +67,11 @@ class LatentModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.prior = build_prior(config, generator)
+        self.prior = build_prior(len(scale), config, generator)
         self.likelihood = GaussianLikelihood(config.latent_dim, config.hidden, scale, generator, noise_floor)
         self.posterior = build_posterior(len(scale), config, generator)
+        if isinstance(self.prior, VampPrior):
+            self.prior.head = self.posterior.head
 
     def whiten(self, x: Tensor) -> Tensor:
         """What the posterior sees: x / scale."""
@@ -80,13 +83,16 @@ class LatentModel(nn.Module):
         With ``draws``, both have a leading axis of that many paths.
         """
         path = self.posterior.draw(self.whiten(x), noise, draws)
-        terms = BoundTerms(
-            reconstruction=self.likelihood.log_density(x, path.z),
+        return self.path_terms(x, path), path.z
+
+    def path_terms(self, x: Tensor, path: Path, whitener: Tensor | None = None) -> BoundTerms:
+        """The terms of w of a path; ``whitener`` is that of incomplete samples."""
+        return BoundTerms(
+            reconstruction=self.likelihood.log_density(x, path.z, whitener),
             prior=self.prior.log_density(path.z),
             chain=path.chain,
             entropy=path.entropy,
         )
-        return terms, path.z
 
     def sleep_loss(self, n: int, noise: Noise) -> Tensor:
         """Sleep term: mean of -log q(y_{0:T} | x) over n draws of (z, x) from the model itself and y from r.
@@ -99,18 +105,42 @@ class LatentModel(nn.Module):
         return self.posterior.sleep_loss(self.whiten(x), z, noise).mean()
 
     @torch.no_grad()
-    def importance_sample(self, x: Tensor, draws: int, seed: int) -> ImportanceSample:
+    def importance_sample(
+        self, x: Tensor, draws: int, seed: int, excess: Tensor | None = None, shared: bool = True
+    ) -> ImportanceSample:
         """``draws`` paths for each row of ``x``, shape (n, k), all rows with the same noise.
 
-        What a row gets depends on ``seed`` and on the row alone, not on its neighbours.
+        What a row gets depends on ``seed`` and on the row alone, not on its neighbours. Not so with ``shared`` = False:
+        each row then has noise of its own, whose errors cancel in a mean over rows. ``excess`` is as in
+        ``posterior_sample``; the paths are then those of the expected complete data, which makes for a bound, too.
         """
+        generator = torch.Generator(device=x.device).manual_seed(seed)
         z, log_weight = [], []
-        for rows in x.split(max(1, _ROWS_AT_ONCE // draws)):
-            generator = torch.Generator(device=x.device).manual_seed(seed)
-            terms, drawn = self.terms(rows, Noise(generator, shared=True), draws)
-            z.append(drawn)
-            log_weight.append(terms.log_weight)
+        size = max(1, _ROWS_AT_ONCE // draws)
+        for start in range(0, len(x), size):
+            rows = x[start : start + size]
+            seen, whitener = rows, None
+            if excess is not None:
+                part = excess[start : start + size]
+                seen, whitener = self.likelihood.expected(rows, part), self.likelihood.whitener(part)
+            if shared:
+                generator = torch.Generator(device=x.device).manual_seed(seed)
+            path = self.posterior.draw(self.whiten(seen), Noise(generator, shared), draws)
+            z.append(path.z)
+            log_weight.append(self.path_terms(rows, path, whitener).log_weight)
         return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))
+
+    @torch.no_grad()
+    def locate(self, x: Tensor, excess: Tensor | None = None) -> Tensor:
+        """Where the encoder puts each row of ``x``, shape (n, d), without noise or weights."""
+        seen = x if excess is None else self.likelihood.expected(x, excess)
+        return self.posterior.head(self.whiten(seen))[0]
+
+    def prune(self) -> None:
+        """Drop components of the prior that hold nothing; call after training."""
+        left = self.prior.prune()
+        if left is not None:
+            self.config = replace(self.config, components=left)
 
     @torch.no_grad()
     def posterior_sample(self, x: Tensor, draws: int, seed: int, excess: Tensor | None = None) -> ImportanceSample:

@@ -24,8 +24,8 @@ from genovi.plotting.composing import AncestryOptions, Turned, check_highlight, 
 from genovi.plotting.figures import check_suffix, style, write_figure
 from genovi.plotting.layout import draw_figure
 from genovi.plotting.panel import Look, with_common_reach
-from genovi.plotting.procrustes import Alignment, align_embedding
 from genovi.plotting.subsets import facet_panels, over_reference
+from genovi.procrustes import Alignment, align_embedding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

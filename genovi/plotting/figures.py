@@ -176,7 +176,10 @@ def _width(text: str, size: float, bold: bool, family: tuple[str, ...]) -> float
     if not text.strip():
         return 0.0
     font = FontProperties(family=list(family), weight="bold" if bold else "normal")
-    return float(TextPath((0, 0), text, size=size, prop=font).get_extents().width)
+    outline = TextPath((0, 0), text, size=size, prop=font)
+    # not get_extents(), which looks for the extrema of every curve: those of letters are at their knots
+    x = outline.vertices[outline.codes != outline.CLOSEPOLY, 0]
+    return float(x.max() - x.min())
 
 
 def write_figure(figure: Figure, path: Path, command: str | None = None, sheet: Sheet | None = None) -> None:

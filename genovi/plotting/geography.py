@@ -1,6 +1,6 @@
 """An embedding beside the map: how far the positions of samples follow where they come from.
 
-The embedding is turned onto the map (orthogonal Procrustes, see genovi.plotting.procrustes), whose coordinates are
+The embedding is turned onto the map (orthogonal Procrustes, see genovi.procrustes), whose coordinates are
 
     x = (longitude - centre) cos(mean latitude),        y = latitude,        degrees
 
@@ -31,7 +31,7 @@ from genovi.plotting.composing import AncestryOptions, key_of
 from genovi.plotting.figures import check_suffix, style, write_figure
 from genovi.plotting.layout import draw_figure
 from genovi.plotting.panel import Look, Panel
-from genovi.plotting.procrustes import align
+from genovi.procrustes import align
 from genovi.seeding import Seeds
 
 if TYPE_CHECKING:

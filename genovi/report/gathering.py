@@ -20,7 +20,7 @@ from genovi.embedding import Embedding
 from genovi.errors import DataError, GenoviError, MismatchError
 from genovi.evaluation import read_outs
 from genovi.labels import SampleLabels
-from genovi.manifest import read_manifest
+from genovi.manifest import Manifest, read_manifest
 from genovi.plotting.coloring import ColorBy, Coloring, color_samples
 from genovi.plotting.training import read_history
 from genovi.resampling import Interval, intervals
@@ -76,13 +76,12 @@ class RunRecord:
     history: pd.DataFrame
     spectrum: Spectrum
     filters: tuple[Filtering, ...]
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
     @property
     def summary(self) -> Mapping[str, Any]:
-        """What training noted at its end: bounds, epochs, settings, provenance."""
-        found = self.manifest.get("summary", {})
-        return found if isinstance(found, dict) else {}
+        """What training noted at its end: bounds, epochs, settings, provenance; not checked."""
+        return self.manifest.summary
 
     @property
     def provenance(self) -> Mapping[str, Any]:
@@ -206,7 +205,7 @@ def _confusion(read: ReadOut, coloring: Coloring) -> Confusion:
     return Confusion(names, counts, read.k)
 
 
-def _spectrum(folder: Path, manifest: Mapping[str, Any]) -> Spectrum:
+def _spectrum(folder: Path, manifest: Manifest) -> Spectrum:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -214,15 +213,15 @@ def _spectrum(folder: Path, manifest: Mapping[str, Any]) -> Spectrum:
             singular = np.asarray(tensors.get_tensor("axes.singular_values"), dtype=np.float64)
     except SafetensorError as error:
         raise ValueError(f"model.safetensors: {error}") from error
-    eigenvalues = singular**2 / int(manifest["n_samples"])
+    eigenvalues = singular**2 / manifest.n_samples
     if eigenvalues.ndim != 1 or not len(eigenvalues) or not np.isfinite(eigenvalues).all() or (eigenvalues <= 0).any():
         raise ValueError("singular values are not positive numbers")
-    return Spectrum(eigenvalues, NoiseFloor(**manifest["noise"]))
+    return Spectrum(eigenvalues, NoiseFloor(**manifest.noise))
 
 
-def _filters(folder: Path, manifest: Mapping[str, Any]) -> tuple[Filtering, ...]:
+def _filters(folder: Path, manifest: Manifest) -> tuple[Filtering, ...]:
     path = folder / "qc.json"  # whoever shares a model may have left it out; the manifest has the same without names
-    qc = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else manifest["summary"]["qc"]
+    qc = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else manifest.summary["qc"]
     return tuple(
         Filtering(str(s["name"]), str(s["kind"]), int(s["before"]), int(s["removed"]), str(s["reason"]))
         for s in qc["steps"]

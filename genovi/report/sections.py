@@ -29,9 +29,9 @@ def facts(content: ReportContent) -> str:
     manifest, noise = run.manifest, run.spectrum.noise
     pairs = [
         ("samples", f"{len(run.embedding.samples):,}"),
-        ("variants", f"{int(manifest.get('n_variants', 0)):,}"),
+        ("variants", f"{manifest.n_variants:,}"),
         ("components above the noise", f"{noise.significant:,}"),
-        ("genome build", str(manifest.get("build", "unknown"))),
+        ("genome build", manifest.build),
         ("epochs", f"{len(run.history):,}"),
     ]
     bounds = run.summary.get("bounds")
@@ -140,7 +140,7 @@ def provenance(run: RunRecord) -> str:
     pairs = [
         ("genovi", record.get("genovi")),
         ("Python", record.get("python")),
-        ("root seed", record.get("seed", run.manifest.get("seed"))),
+        ("root seed", record.get("seed", run.manifest.seed)),
         ("device", run.summary.get("device")),
         ("threads", run.summary.get("threads")),
         ("started", record.get("started")),
@@ -164,7 +164,7 @@ def provenance(run: RunRecord) -> str:
 def repeat_command(run: RunRecord) -> str:
     """The command of the run, with the seed that was drawn for it where none was typed."""
     command = str(run.provenance.get("command", ""))
-    seed = run.provenance.get("seed", run.manifest.get("seed"))
+    seed = run.provenance.get("seed", run.manifest.seed)
     try:
         words = shlex.split(command)
     except ValueError:

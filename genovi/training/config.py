@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from genovi.errors import ConfigError
+from genovi.model.config import ModelConfig
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+OBJECTIVES = ("elbo", "iwae")
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class TrainingConfig:
         steps: Optimiser steps when ``epochs`` is 0: the work does not depend on the size of the cohort.
         batch_size: Samples in a step.
         lr: Peak learning rate of Adam, decayed by a cosine.
+        objective: "elbo", or "iwae" for the importance-weighted bound; a posterior without a density has its own.
+        draws: Paths K of the importance-weighted bound; used by "iwae" only.
         sleep_weight: Weight lambda of the sleep term; 0 switches it off.
         holdout: Share of samples held out for the early-stopping bound.
         patience: Epochs without a better held-out bound before training stops.
@@ -29,6 +33,8 @@ class TrainingConfig:
     steps: int = 5500
     batch_size: int = 256
     lr: float = 5e-3
+    objective: str = "elbo"
+    draws: int = 8
     sleep_weight: float = 0.1
     holdout: float = 0.05
     patience: int = 200
@@ -38,6 +44,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise ConfigError("unknown --device", where=self.device, fix=f"choose one of {', '.join(DEVICES)}")
+        if self.objective not in OBJECTIVES:
+            raise ConfigError("unknown --objective", where=self.objective, fix=f"choose one of {', '.join(OBJECTIVES)}")
+        if self.draws < 1:
+            raise ConfigError("--draws must be at least 1", where=self.draws)
         if self.epochs < 0:
             raise ConfigError("--epochs must not be negative", where=self.epochs)
         for option, value in (("steps", self.steps), ("--batch-size", self.batch_size), ("--lr", self.lr)):
@@ -47,3 +57,17 @@ class TrainingConfig:
             raise ConfigError("holdout must lie in [0, 1)", where=self.holdout)
         if self.threads is not None and self.threads < 1:
             raise ConfigError("--threads must be at least 1", where=self.threads)
+
+    def check_objective(self, model: ModelConfig) -> None:
+        """Whether the objective suits the posterior.
+
+        Raises:
+            ConfigError: it needs a density that the posterior does not have.
+        """
+        if self.objective == "iwae" and not model.has_density:
+            raise ConfigError(
+                "the importance-weighted bound needs the density of the posterior",
+                where="--objective iwae",
+                why=f"--posterior {model.posterior} has none",
+                fix="leave out --objective",
+            )

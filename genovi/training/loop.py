@@ -2,6 +2,7 @@
 
     minimise  -E_q[ log p(x|z) + beta (log p(z) + chain - log q(y_T|x)) ]  +  lambda * sleep
 
+or another objective in place of the first part (see genovi.training.objectives).
 beta rises linearly from ``BETA_START`` to 1 over the first ``WARM_UP`` of the steps, so that the plane unfolds before
 the prior presses on it; the learning rate falls by a cosine. Gradients are clipped.
 """
@@ -29,6 +30,7 @@ from genovi.training.checkpointing import Checkpoints, Snapshot
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
 from genovi.training.monitor import EpochRecord, Monitor
+from genovi.training.objectives import Objective, choose_objective
 from genovi.training.state import (
     fingerprint,
     history_of,
@@ -92,6 +94,7 @@ def fit(
     monitor: Monitor,
     noise_floor: np.ndarray | None = None,
     checkpoints: Checkpoints | None = None,
+    objective: Objective | None = None,
 ) -> Fit:
     """Train a model.
 
@@ -104,8 +107,10 @@ def fit(
         noise_floor: Least noise standard deviation of each component, shape (k,); None for none.
         checkpoints: Where to keep the state and whether to go on from what is there; None keeps nothing. A run that
             goes on ends with the weights of one that was never stopped, on the same kind of machine and device.
+        objective: In place of the one that the configurations name.
 
     Raises:
+        ConfigError: the objective needs a density that the posterior does not have.
         InterruptedRunError: the monitor asked to stop; a checkpoint was written, if there is a place for it.
         MismatchError: the checkpoint was made on other data.
         TrainingError: ``x`` holds NaN or infinite values.
@@ -116,7 +121,9 @@ def fit(
     if len(bad):
         # among the held-out samples it would not even show in the loss: no bound would ever be the best
         raise TrainingError("principal components are not finite", where=f"row {bad[0] + 1}, {len(bad)} of {len(x)}")
-    return _Trainer(x, model_config, config, seeds, noise_floor).run(monitor, checkpoints)
+    trainer = _Trainer(x, model_config, config, seeds, noise_floor)
+    trainer.objective = objective or trainer.objective
+    return trainer.run(monitor, checkpoints)
 
 
 class _Trainer:
@@ -144,7 +151,8 @@ class _Trainer:
         self.epochs = config.epochs or math.ceil(config.steps / self.batches.per_epoch)
         self.total = self.epochs * self.batches.per_epoch
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=self.device.type != "mps")
-        self.sleep_weight = config.sleep_weight
+        self.objective = choose_objective(model_config, config)
+        self.sleep_weight = config.sleep_weight if model_config.sleeps else 0.0
         self.step, self.epoch, self.waited = 0, 0, 0
         self.sums = torch.zeros(6, device=self.device)
         self.best_bound, self.best = -math.inf, copy.deepcopy(self.model.state_dict())
@@ -162,7 +170,7 @@ class _Trainer:
             self.epoch += 1
             evaluated = self.epoch % every == 0 or self.epoch == self.epochs
             record = self._record(self.epoch, means, evaluated)
-            if not math.isfinite(record.bound):
+            if not math.isfinite(record.bound if self.bounded else record.reconstruction):
                 monitor.end("diverged")
                 raise DivergedError(self._result("diverged"), self.epoch, self.config.lr)
             self.history.append(record)
@@ -177,6 +185,11 @@ class _Trainer:
                 self._checkpoint(checkpoints)
         monitor.end(reason)
         return self._result(reason)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a bound to judge weights by."""
+        return self.model.config.has_density
 
     def _epoch(self, monitor: Monitor, checkpoints: Checkpoints | None) -> list[float]:
         """One pass, or the rest of one; returns means of the four terms, the sleep term and the gradient norm."""
@@ -193,8 +206,7 @@ class _Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.optimiser.zero_grad(set_to_none=True)
-        terms, _ = self.model.terms(x, self.noise)
-        loss = -terms.tempered(beta).mean()
+        loss, terms = self.objective.loss(self.model, x, self.noise, beta)
         sleep = self._sleep(len(x))
         (loss + self.sleep_weight * sleep).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
@@ -284,7 +296,7 @@ class _Trainer:
     def _record(self, epoch: int, means: list[float], evaluate: bool) -> EpochRecord:
         reconstruction, prior, chain, entropy, sleep, norm = means
         held_out = held_out_iwae = math.nan
-        if evaluate and len(self.held_out):
+        if evaluate and self.bounded and len(self.held_out):
             sample = self.model.importance_sample(self.held_out, HELD_OUT_DRAWS, self.held_out_seed)
             held_out, held_out_iwae = sample.elbo.mean().item(), sample.iwae.mean().item()
         lr, beta = self._schedule()
@@ -306,7 +318,7 @@ class _Trainer:
 
     def _keep_if_best(self, record: EpochRecord) -> bool:
         """Keep the weights when the held-out bound is the best so far, or where nothing is held out, if they work."""
-        if len(self.held_out):
+        if self.bounded and len(self.held_out):
             if not record.held_out_iwae > self.best_bound:
                 return False
             self.best_bound = record.held_out_iwae
@@ -317,11 +329,15 @@ class _Trainer:
 
     def _usable(self) -> bool:
         """Whether the weights give a finite bound: the epoch's own was that of the weights before its last step."""
-        sample = self.model.importance_sample(self.batches.x[: self.batches.size], 1, self.held_out_seed)
-        return math.isfinite(sample.elbo.mean().item())
+        x = self.batches.x[: self.batches.size]
+        if not self.bounded:
+            with torch.no_grad():
+                return math.isfinite(self.model.log_joint(x, self.model.locate(x)).mean().item())
+        return math.isfinite(self.model.importance_sample(x, 1, self.held_out_seed).elbo.mean().item())
 
     def _result(self, reason: str) -> Fit:
         self.model.load_state_dict(self.best)
+        self.model.prune()
         return Fit(
             model=self.model.cpu().eval(),
             history=tuple(self.history),

@@ -12,13 +12,13 @@ class EpochRecord:
 
     Attributes:
         epoch: From 1.
-        bound: Training bound E_q[w] (evidence lower bound, beta = 1).
+        bound: Training bound E_q[w] (evidence lower bound, beta = 1); NaN where the posterior has no density.
         reconstruction: E_q[log p(x|z)].
         prior: E_q[log p(z)].
         chain: E_q[sum_t log r(y_t|y_t-1) - log q(y_t-1|y_t,x)], 0 for a Gaussian posterior.
-        entropy: E_q[-log q(y_T|x)].
+        entropy: E_q[-log q(y_T|x)]; NaN where the posterior has no density.
         sleep: Sleep term, not weighted; 0 where there is none.
-        held_out: Bound E_q[w] of held-out samples, NaN in epochs where it is not computed.
+        held_out: Bound E_q[w] of held-out samples, NaN in epochs where it is not computed or where there is none.
         held_out_iwae: Their importance-weighted bound, which early stopping goes by; NaN as above.
         beta: Weight of the terms other than the reconstruction in this epoch's objective.
         lr: Learning rate at the epoch's end.

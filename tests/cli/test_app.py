@@ -27,6 +27,11 @@ COMMANDS = [
     ["plot", "training"],
     ["evaluate"],
     ["report"],
+    ["ensemble"],
+    ["export"],
+    ["card"],
+    ["slurm"],
+    ["slurm", "train"],
     ["info"],
     ["convert"],
     ["demo"],
@@ -96,7 +101,7 @@ def test_every_command_has_help(command: list[str]) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", [["train"], ["plot"], []], ids=" ".join)
+@pytest.mark.parametrize("command", [["train"], ["plot"], ["slurm", "train"], ["card"], []], ids=" ".join)
 def test_help_loads_nothing_heavy(command: list[str]) -> None:
     code = (
         "import sys\n"
@@ -129,7 +134,7 @@ def test_help_repeats_the_defaults_of_the_library() -> None:
 
 
 def test_without_a_command_it_shows_help() -> None:
-    for words in ([], ["plot"]):
+    for words in ([], ["plot"], ["slurm"]):
         result = CliRunner().invoke(app, words, prog_name="genovi")
         assert result.exit_code == 0
         assert "Commands:" in result.stdout

@@ -43,7 +43,7 @@ def test_palette_files_hold_in_reports(shell: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["absent", "--out", "r.html"], 3, "no model.json"),
+        (["absent", "--out", "r.html"], 3, "not a genovi model (absent)"),
         (["panel", "--out", "r.html"], 3, "not a genovi model"),
         (["run", "--out", "r.pdf"], 2, "end --out in .html"),
         (["run", "--out", "r"], 2, "no suffix"),

@@ -12,8 +12,9 @@ from genovi.genotypes.regions import (
     BUILDS,
     CHROMOSOME_LENGTHS,
     LONG_RANGE_LD,
+    BuildEvidence,
+    BuildGuess,
     are_human,
-    guess_build,
     in_long_range_ld,
     normalise_chromosome,
     parse_chromosomes,
@@ -55,6 +56,12 @@ def at(places: list[tuple[str, int]], facts: InputFacts | None = None) -> Genoty
         pos=np.array([pos for _, pos in places]),
     )
     return replace(matrix, variants=table, facts=facts or InputFacts())
+
+
+def guess_build(matrix: GenotypeMatrix) -> BuildGuess:
+    evidence = BuildEvidence()
+    evidence.add(matrix.variants)
+    return evidence.guess(matrix.facts)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from helpers import simulate_structure
 
 from genovi.errors import ConfigError, MismatchError
 from genovi.genotypes.counting import allele_counts, allele_frequency
-from genovi.genotypes.matching import align, match_variants
+from genovi.genotypes.matching import VariantMatch, align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, pack
+from genovi.genotypes.querying import Query
 from genovi.genotypes.suitability import Demands, Target, fit_to_model, shared_identifiers, variant_sites_only
 
 GRCH37 = InputFacts(references=("GRCh37",))
@@ -30,6 +31,10 @@ def cohort(n_per: int = 20, n_variants: int = 600, fst: float = 0.1) -> Genotype
 
 def target_of(matrix: GenotypeMatrix, build: str = "GRCh37") -> Target:
     return Target(matrix.variants, allele_frequency(matrix), build, "run")
+
+
+def fits(target: Target, matrix: GenotypeMatrix, demands: Demands | None = None) -> tuple[GenotypeMatrix, VariantMatch]:
+    return fit_to_model(target, Query.of(matrix), demands)
 
 
 def moved(matrix: GenotypeMatrix, by: int = 1) -> GenotypeMatrix:
@@ -57,7 +62,7 @@ def test_demands_that_make_no_sense(options: dict[str, object], said: str) -> No
 def test_the_same_data_suit_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     matrix = cohort()
     with caplog.at_level(logging.INFO, "genovi"):
-        aligned, found = fit_to_model(target_of(matrix), replace(matrix, facts=GRCH37))
+        aligned, found = fits(target_of(matrix), replace(matrix, facts=GRCH37))
     np.testing.assert_array_equal(aligned.dosages(), matrix.dosages())
     assert found.usable == 1
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -68,11 +73,9 @@ def test_another_build_is_refused_with_advice() -> None:
     matrix = cohort()
     for least in (0.0, 0.5):
         with pytest.raises(MismatchError, match=r"input is on GRCh38, the model on GRCh37 .* --match-by id") as caught:
-            fit_to_model(target_of(matrix), replace(moved(matrix), facts=GRCH38), Demands(least))
+            fits(target_of(matrix), replace(moved(matrix), facts=GRCH38), Demands(least))
         assert caught.value.exit_code == 4
-    aligned, found = fit_to_model(
-        target_of(matrix), replace(moved(matrix), facts=GRCH38), Demands(match_by="id", build="auto")
-    )
+    aligned, found = fits(target_of(matrix), replace(moved(matrix), facts=GRCH38), Demands(match_by="id", build="auto"))
     assert found.usable == 1
     np.testing.assert_array_equal(aligned.dosages(), matrix.dosages())
 
@@ -81,17 +84,17 @@ def test_a_build_that_is_told_beats_the_header() -> None:
     matrix = cohort()
     few = replace(matrix.take_variants(np.arange(0, matrix.n_variants, 3)), facts=GRCH38)
     with pytest.raises(MismatchError, match="input is on GRCh38"):
-        fit_to_model(target_of(matrix), few, Demands(0.2))
+        fits(target_of(matrix), few, Demands(0.2))
     for told in ("GRCh37", "none"):
-        assert fit_to_model(target_of(matrix), few, Demands(0.2, build=told))[1].usable > 0.3
+        assert fits(target_of(matrix), few, Demands(0.2, build=told))[1].usable > 0.3
     with pytest.raises(MismatchError, match=r"input is on GRCh38, .* as told"):
-        fit_to_model(target_of(matrix), matrix, Demands(build="GRCh38"))
+        fits(target_of(matrix), matrix, Demands(build="GRCh38"))
 
 
 def test_positions_and_alleles_beat_the_header(caplog: pytest.LogCaptureFixture) -> None:
     matrix = cohort()
     with caplog.at_level(logging.WARNING, "genovi"):
-        assert fit_to_model(target_of(matrix), replace(matrix, facts=GRCH38))[1].usable == 1
+        assert fits(target_of(matrix), replace(matrix, facts=GRCH38))[1].usable == 1
     assert "GRCh37 is taken to be right" in caplog.text
 
 
@@ -99,14 +102,14 @@ def test_positions_and_alleles_beat_the_header(caplog: pytest.LogCaptureFixture)
 def test_identifiers_at_other_positions_betray_another_build(build: str) -> None:
     matrix = cohort()
     with pytest.raises(MismatchError, match=r"rs identifiers that input and model share .* the genome builds differ"):
-        fit_to_model(target_of(matrix, build), moved(matrix))
+        fits(target_of(matrix, build), moved(matrix))
 
 
 def test_an_unknown_build_is_said_where_little_fits() -> None:
     matrix = cohort()
     other = moved(replace(matrix, variants=replace(matrix.variants, id=np.full(matrix.n_variants, ".", dtype=object))))
     with pytest.raises(MismatchError, match=r"the model is on GRCh37, and of the input neither header nor positions"):
-        fit_to_model(target_of(matrix), other)
+        fits(target_of(matrix), other)
 
 
 def test_builds_of_other_species_are_nobodys_business(caplog: pytest.LogCaptureFixture) -> None:
@@ -114,7 +117,7 @@ def test_builds_of_other_species_are_nobodys_business(caplog: pytest.LogCaptureF
     chrom = np.array([f"scaffold_{name}" for name in matrix.variants.chrom], dtype=object)
     lizard = replace(matrix, variants=replace(matrix.variants, chrom=chrom))
     with caplog.at_level(logging.INFO, "genovi"):
-        fit_to_model(target_of(lizard, "unknown"), lizard)
+        fits(target_of(lizard, "unknown"), lizard)
     assert "build" not in caplog.text
 
 
@@ -135,26 +138,24 @@ def test_alleles_that_clash_betray_another_build_whatever_the_overlap_asked() ->
     names = np.full(matrix.n_variants, ".", dtype=object)
     chance = replace(matrix, variants=replace(matrix.variants, ref=bases[ref], alt=bases[alt], id=names))
     with pytest.raises(MismatchError, match=r"alleles are others than the model's at \d+ of \d+ positions"):
-        fit_to_model(target_of(matrix), chance, Demands(0.0))
+        fits(target_of(matrix), chance, Demands(0.0))
 
 
 def test_genotypes_that_count_the_other_allele_are_refused() -> None:
     matrix = cohort()
     turned = replace(matrix, packed=pack(2 - matrix.dosages()))
     with pytest.raises(MismatchError, match=r"agreement -[01]\.\d+.* count the other allele"):
-        fit_to_model(target_of(matrix), turned)
+        fits(target_of(matrix), turned)
     one = turned.take_samples(np.array([7]))
     with pytest.raises(MismatchError, match="count the other allele"):
-        fit_to_model(target_of(matrix), one)
+        fits(target_of(matrix), one)
 
 
 def test_alleles_at_random_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     matrix = cohort()
     half = (np.arange(matrix.n_variants) % 2 == 0)[:, None]
     with caplog.at_level(logging.WARNING, "genovi"):
-        fit_to_model(
-            target_of(matrix), replace(matrix, packed=pack(np.where(half, 2 - matrix.dosages(), matrix.dosages())))
-        )
+        fits(target_of(matrix), replace(matrix, packed=pack(np.where(half, 2 - matrix.dosages(), matrix.dosages()))))
     assert "little to do with those of training" in caplog.text
 
 
@@ -168,7 +169,7 @@ def test_palindromes_against_all_other_frequencies_are_left_out(caplog: pytest.L
     query = replace(matrix, packed=pack(np.where(wrong, 2 - matrix.dosages(), matrix.dosages())))
     query = query.take_samples(np.array([3])) if one else query
     with caplog.at_level(logging.WARNING, "genovi"):
-        aligned, found = fit_to_model(target_of(matrix), query)
+        aligned, found = fits(target_of(matrix), query)
     assert "A/T and C/G sites contradict" in caplog.text
     assert found.counts()["ambiguous"] == ours.sum()
     assert (aligned.dosages()[ours] == -1).all()
@@ -186,11 +187,11 @@ def test_a_call_set_of_variant_sites_is_told(caplog: pytest.LogCaptureFixture, n
     matrix = cohort(n_variants=3000, fst=0.05)
     query = carried(matrix, np.arange(n))
     with caplog.at_level(logging.WARNING, "genovi"):
-        _, found = fit_to_model(target_of(matrix), query, Demands(0.2))
+        _, found = fits(target_of(matrix), query, Demands(0.2))
     assert found.usable < 0.98
     assert "variant sites only" in caplog.text
     with pytest.raises(MismatchError, match="variant sites only, and what is absent is missing"):
-        fit_to_model(target_of(matrix), query, Demands(0.99))
+        fits(target_of(matrix), query, Demands(0.99))
 
 
 def test_variant_sites_are_told_with_alleles_exchanged_and_beside_missing_genotypes() -> None:
@@ -211,7 +212,7 @@ def test_half_of_the_sites_at_random_are_no_call_set_of_variant_sites(caplog: py
     matrix = cohort(n_variants=3000, fst=0.05)
     query = matrix.take_samples(np.arange(n)).take_variants(np.arange(0, matrix.n_variants, 2))
     with caplog.at_level(logging.WARNING, "genovi"):
-        fit_to_model(target_of(matrix), query, Demands(0.2))
+        fits(target_of(matrix), query, Demands(0.2))
     assert "variant sites only" not in caplog.text
 
 
@@ -220,7 +221,7 @@ def test_a_large_joint_call_set_without_invariant_sites_is_no_such_thing(caplog:
     target = target_of(matrix)
     query = carried(matrix, np.arange(100)).take_variants(np.arange(2000))
     with caplog.at_level(logging.WARNING, "genovi"):
-        fit_to_model(target, query, Demands(0.2))
+        fits(target, query, Demands(0.2))
     assert "variant sites only" not in caplog.text
 
 
@@ -230,7 +231,7 @@ def test_a_gvcf_is_called_one() -> None:
     alt = np.full(blocks.n_variants, "<NON_REF>", dtype=object)
     query = replace(blocks, variants=replace(blocks.variants, alt=alt), packed=pack(np.zeros((len(alt), 60), np.int8)))
     with pytest.raises(MismatchError, match=r"the input is a gVCF; expand it"):
-        fit_to_model(target_of(matrix), query)
+        fits(target_of(matrix), query)
 
 
 @pytest.mark.parametrize("model_lacks", [True, False])
@@ -239,4 +240,4 @@ def test_matching_by_identifier_needs_some(model_lacks: bool) -> None:
     nameless = replace(matrix, variants=replace(matrix.variants, id=np.full(matrix.n_variants, ".", dtype=object)))
     ours, theirs = (nameless, matrix) if model_lacks else (matrix, nameless)
     with pytest.raises(MismatchError, match=rf"no variant has an identifier \({'run' if model_lacks else 'new.vcf'}\)"):
-        fit_to_model(target_of(ours), theirs, Demands(match_by="id"))
+        fits(target_of(ours), theirs, Demands(match_by="id"))

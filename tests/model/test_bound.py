@@ -8,39 +8,52 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from toys import build_model, data_from, mixture_of, numpy, train
+from toys import DENSE, DENSE_PAIRS, LONG, build_model, data_from, numpy, train
 
-from genovi.model.config import POSTERIORS, PRIORS
-from genovi.model.quadrature import integrate
-from genovi.model.vae import BoundTerms, ImportanceSample, LatentModel
+from genovi.model.config import CURVES
+from genovi.model.quadrature import exact
+from genovi.model.vae import BoundTerms, ImportanceSample
 
 DRAWS = 2**14
+FEW_DRAWS = 2**12  # where nothing is asked of their mean
 TRAINING_STEPS = 150
+FEW_STEPS = 60
+# Without dreams of x, q leaves modes out, and a chain that does not see x fits badly: in two dimensions their weights
+# have tails too heavy for a mean of them. That densities are of what was drawn is held in test_posterior.py.
+HEAVY = {"ddvi-simple", "ddvi-nosleep"}
+OLD = {"ddvi", "gaussian", "mixture", "normal"}
+
+
+def marks(prior: str) -> list[pytest.MarkDecorator]:
+    """Grids as fine as the arms of the pinwheel need take seconds for each sample."""
+    return [pytest.mark.verification] if prior == "pinwheel" else []
+
+
 CASES = [
-    pytest.param(*case, id="-".join(map(str, case)))
-    for case in itertools.product(POSTERIORS, PRIORS, (1, 2), ("untrained", "trained"))
+    pytest.param(*pair, d, state, id=f"{pair[0]}-{pair[1]}-{d}-{state}", marks=marks(pair[1]))
+    for pair, d, state in itertools.product(DENSE_PAIRS, (1, 2), ("untrained", "trained"))
+    if (d == 2 or pair[1] not in CURVES) and (OLD.issuperset(pair) or (d, state) == (2, "trained"))
 ]
 each_case = pytest.mark.parametrize(("posterior", "prior", "d", "state"), CASES)
 
 
 @cache
 def weighed(posterior: str, prior: str, d: int, state: str, device: str) -> tuple[np.ndarray, np.ndarray]:
-    """Log-weights, shape (DRAWS, n), and exact log p(x), shape (n,), of one small model and 6 samples."""
+    """Log-weights, shape (draws, n), and exact log p(x), shape (n,), of one small model and 6 samples."""
     model = build_model(posterior, prior, d=d, k=3, steps=3, components=3, hidden=16, seed=23, device=device)
     x = data_from(model, 64, 1)
     if state == "trained":
-        train(model, x, TRAINING_STEPS, seed=2, sleep=1.0, lr=1e-2)  # much sleep: q covers all modes
-    return numpy(model.importance_sample(x[:6], DRAWS, 3).log_weight), exact(model, x[:6])
-
-
-def exact(model: LatentModel, x: torch.Tensor) -> np.ndarray:
-    d = model.config.latent_dim
-    lower, upper = (torch.as_tensor(corner) for corner in mixture_of(model.prior, d).box(7))
-    return numpy(integrate(model, x, lower, upper, 300 if d == 2 else 4000).log_evidence)
+        steps = TRAINING_STEPS if OLD.issuperset((posterior, prior)) or posterior in HEAVY else FEW_STEPS
+        train(model, x, steps, seed=2, sleep=1.0, lr=1e-2)  # much sleep: q covers all modes
+    draws = FEW_DRAWS if prior in CURVES or prior == "flow" or posterior in HEAVY else DRAWS
+    sample = model.importance_sample(x[:6], draws, 3)
+    found = exact(model, x[:6], sample.z[:64])
+    assert found.resolved.all()
+    return numpy(sample.log_weight), numpy(found.log_evidence)
 
 
 def bounds(log_weight: np.ndarray, k: int) -> np.ndarray:
-    """IWAE-k of each group of k draws, shape (DRAWS / k, n)."""
+    """IWAE-k of each group of k draws, shape (draws / k, n)."""
     groups = torch.as_tensor(log_weight).reshape(-1, k, log_weight.shape[1]).transpose(0, 1)
     sample = ImportanceSample(z=torch.empty(k, 0), log_weight=groups.reshape(k, -1))
     return numpy(sample.iwae).reshape(-1, log_weight.shape[1])
@@ -57,9 +70,13 @@ def test_the_bound_never_exceeds_the_evidence(
     assert (values.mean(axis=0) <= evidence + 4 * error).all()
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("posterior", POSTERIORS)
-@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize(
+    ("posterior", "prior", "d"),
+    [
+        *itertools.product(("ddvi", "gaussian"), ("mixture", "normal"), (1, 2)),
+        *itertools.product(LONG, ["mixture"], [2]),
+    ],
+)
 def test_weights_estimate_the_evidence_without_bias(posterior: str, prior: str, d: int, device: str) -> None:
     """E_q[exp w] = p(x): two-sided, so a density that is not of what was drawn shows whichever way it errs."""
     log_weight, evidence = weighed(posterior, prior, d, "trained", device)
@@ -77,11 +94,11 @@ def test_more_draws_tighten_the_bound(posterior: str, prior: str, d: int, state:
     means = [bounds(log_weight, k).mean(axis=0) for k in (1, 4, 16, 64, 256)]
     for fewer, more in itertools.pairwise(means):
         assert (more > fewer).all()
-    if state == "trained":
+    if state == "trained" and posterior not in HEAVY:
         assert (evidence - means[-1]).mean() < 0.3 * (evidence - means[0]).mean() + 0.005
 
 
-@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize("posterior", DENSE)
 def test_training_closes_the_gap(posterior: str, device: str) -> None:
     gaps = []
     for state in ("untrained", "trained"):

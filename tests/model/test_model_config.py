@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from genovi.errors import ConfigError
-from genovi.model.config import POSTERIORS, PRIORS, ModelConfig
+from genovi.model.config import CURVES, POSTERIORS, PRIORS, ModelConfig
 
 
 @pytest.mark.parametrize("posterior", POSTERIORS)
@@ -17,8 +17,8 @@ def test_every_named_kind_is_accepted(posterior: str, prior: str) -> None:
 
 @pytest.mark.parametrize(("option", "name"), [("--posterior", "posterior"), ("--prior", "prior")])
 def test_an_unknown_kind_is_refused_and_the_choices_are_listed(option: str, name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"{option} \(flow\).*choose one of") as caught:
-        ModelConfig(**{name: "flow"})
+    with pytest.raises(ConfigError, match=rf"{option} \(spline\).*choose one of") as caught:
+        ModelConfig(**{name: "spline"})
     assert caught.value.exit_code == 2
 
 
@@ -41,3 +41,9 @@ def test_the_number_of_components_follows_the_cohort_unless_it_is_given() -> Non
     assert found[0] < found[-1]
     assert ModelConfig(components=7).for_cohort(10**6).components == 7
     assert ModelConfig(components=0, hidden=9).for_cohort(100).hidden == 9
+
+
+@pytest.mark.parametrize("prior", CURVES)
+def test_curves_lie_in_the_plane(prior: str) -> None:
+    with pytest.raises(ConfigError, match=r"curve in the plane \(--latent-dim 3\)"):
+        ModelConfig(prior=prior, latent_dim=3)

@@ -10,19 +10,21 @@ import pytest
 import reference
 import torch
 from scipy.stats import kstest
-from toys import Recorder, build_model, data_from, noise_for, numpy, stream
+from toys import DENSE, Recorder, build_model, data_from, noise_for, numpy, stream
 
+from genovi.errors import ConfigError
+from genovi.model.build import build_posterior
 from genovi.model.config import POSTERIORS, ModelConfig
 from genovi.model.densities import Noise
-from genovi.model.posterior import START_LOG_STD, build_posterior
+from genovi.model.posterior import START_LOG_STD
 from genovi.model.schedule import END
 
-each_posterior = pytest.mark.parametrize("posterior", POSTERIORS)
+each_posterior = pytest.mark.parametrize("posterior", DENSE)
 each_draws = pytest.mark.parametrize("draws", [None, 3])
 each_length = pytest.mark.parametrize("steps", [1, 2, 5])
 
 
-@each_posterior
+@pytest.mark.parametrize("posterior", POSTERIORS)
 @each_draws
 def test_shapes(posterior: str, draws: int | None, device: str) -> None:
     model = build_model(posterior, device=device)
@@ -30,6 +32,7 @@ def test_shapes(posterior: str, draws: int | None, device: str) -> None:
     shape = (6,) if draws is None else (draws, 6)
     assert path.z.shape == (*shape, 2)
     assert path.chain.shape == path.entropy.shape == shape
+    assert path.values[-1] is path.z and all(value.shape == path.z.shape for value in path.values)
 
 
 @each_draws
@@ -178,3 +181,70 @@ def test_a_new_chain_costs_little_more_than_a_gaussian(steps: int, device: str) 
     assert (std < 0.3).all()
     assert ((entropy - bound) < 1).all()
     assert ((entropy - bound) > -0.1).all()
+
+
+@each_posterior
+@each_draws
+def test_a_path_scored_again_has_the_densities_that_its_draw_reported(
+    posterior: str, draws: int | None, device: str
+) -> None:
+    model = build_model(posterior, device=device)
+    x = model.whiten(data_from(model, 6, 1))
+    path = model.posterior.draw(x, noise_for(model, 2), draws)
+    chain, entropy = model.posterior(x, path.values)
+    np.testing.assert_allclose(numpy(chain), numpy(path.chain), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(numpy(entropy), numpy(path.entropy), rtol=1e-9, atol=1e-9)
+
+
+@each_posterior
+def test_the_marginal_density_is_that_of_the_draws(posterior: str, device: str) -> None:
+    """Integrated over a grid it is 1, and its moments there are those of drawn z."""
+    model = build_model(posterior, d=1, steps=2, device=device)
+    x = model.whiten(data_from(model, 3, 1))
+    z = model.posterior.draw(x, noise_for(model, 2), 20_000).z
+    mean, std = z.mean(0), z.std(0)
+    grid = mean + std * torch.linspace(-8, 8, 161, dtype=torch.float64, device=device)[:, None, None]
+    with torch.no_grad():
+        density = torch.exp(model.posterior.log_marginal(x, grid, noise_for(model, 3), 600))[..., None]
+    cell = 16 / 160 * std
+    np.testing.assert_allclose(numpy((density * cell).sum(0)), 1, atol=0.01)
+    found = (density * cell * grid).sum(0)
+    np.testing.assert_allclose(numpy(found - mean) / numpy(std), 0, atol=0.1)
+    spread = (density * cell * (grid - found).square()).sum(0).sqrt()
+    np.testing.assert_allclose(numpy(spread), numpy(std), rtol=0.08)
+
+
+@pytest.mark.parametrize("posterior", ["gaussian", "iaf"])
+def test_without_auxiliary_variables_the_marginal_density_is_that_of_the_path(posterior: str, device: str) -> None:
+    model = build_model(posterior, device=device)
+    x = model.whiten(data_from(model, 5, 1))
+    path = model.posterior.draw(x, noise_for(model, 2), 3)
+    np.testing.assert_allclose(
+        numpy(model.posterior.log_marginal(x, path.z, noise_for(model, 4), 1)), -numpy(path.entropy)
+    )
+
+
+def test_the_simple_chain_sees_x_through_its_first_step_alone(device: str) -> None:
+    model = build_model("ddvi-simple", steps=3, device=device)
+    values = [np.full((2, 2), 0.3)] * 4
+    level = Recorder(stream(2, device), values)
+    model.posterior.draw(model.whiten(data_from(model, 2, 1)), level)
+    first, *rest = level.draws
+    assert (first.mean[0] != first.mean[1]).all()
+    for drawn in rest:
+        assert (drawn.mean[0] == drawn.mean[1]).all() and (drawn.std[0] == drawn.std[1]).all()
+
+
+def test_the_adversarial_encoder_is_a_point_without_density(device: str) -> None:
+    model = build_model("aae", device=device)
+    x = model.whiten(data_from(model, 5, 1))
+    path = model.posterior.draw(x, noise_for(model, 2), 3)
+    assert (path.z == path.z[:1]).all()
+    assert path.entropy.isnan().all()
+    for call in (
+        lambda: model.posterior(x, path.values),
+        lambda: model.posterior.sleep_loss(x, path.z[0], noise_for(model, 2)),
+        lambda: model.posterior.log_marginal(x, path.z, noise_for(model, 2), 1),
+    ):
+        with pytest.raises(ConfigError, match="no density"):
+            call()

@@ -7,39 +7,52 @@ import copy
 import numpy as np
 import pytest
 import torch
-from toys import build_model, data_from, noise_for, numpy
+from toys import DENSE, PAIRS, assert_gradients_everywhere, build_model, data_from, noise_for, numpy
 
 from genovi.model import vae
-from genovi.model.config import POSTERIORS, PRIORS, ModelConfig
+from genovi.model.config import CURVES, ModelConfig
+from genovi.training.config import TrainingConfig
+from genovi.training.objectives import choose_objective
 
-each_posterior = pytest.mark.parametrize("posterior", POSTERIORS)
-each_prior = pytest.mark.parametrize("prior", PRIORS)
+each_posterior = pytest.mark.parametrize("posterior", DENSE)
+each_pair = pytest.mark.parametrize(("posterior", "prior"), PAIRS)
 
 
-@each_posterior
-@each_prior
+def value_of(model: vae.LatentModel, x: torch.Tensor) -> torch.Tensor:
+    """A number that all parameters but a discriminator's have a part in."""
+    terms = model.terms(x, noise_for(model, 2))[0]
+    return -(terms.log_weight if model.config.has_density else terms.reconstruction + terms.prior).mean()
+
+
+@each_pair
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_gradients_of_the_bound_reach_every_parameter(posterior: str, prior: str, d: int, device: str) -> None:
+    if d != 2 and prior in CURVES:
+        pytest.skip("curves lie in the plane")
     model = build_model(posterior, prior, d=d, device=device)
-    terms, z = model.terms(data_from(model, 64, 1), noise_for(model, 2))
-    assert z.shape == (64, d)
-    (-terms.log_weight.mean() + model.sleep_loss(64, noise_for(model, 3))).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and (parameter.grad != 0).all(), name
+    objective = choose_objective(model.config, TrainingConfig())
+    loss, terms = objective.loss(model, data_from(model, 64, 1), noise_for(model, 2), 1.0)
+    assert terms.reconstruction.shape == (64,)
+    if model.config.sleeps:
+        loss = loss + model.sleep_loss(64, noise_for(model, 3))
+    loss.backward()
+    assert_gradients_everywhere(model)
 
 
-@each_posterior
-@each_prior
+@each_pair
 def test_gradients_are_those_of_finite_differences(posterior: str, prior: str, device: str) -> None:
     model = build_model(posterior, prior, steps=2, device=device)
     x = data_from(model, 8, 1)
 
     def loss() -> torch.Tensor:
-        return -model.terms(x, noise_for(model, 2))[0].log_weight.mean()
+        return value_of(model, x)
 
     loss().backward()
     rng = np.random.default_rng(3)
     for name, parameter in model.named_parameters():
+        if parameter.grad is None or not parameter.numel():
+            assert "discriminator" in name or not parameter.numel()
+            continue
         flat, gradient = parameter.detach().view(-1), parameter.grad.view(-1)
         i = int(rng.integers(len(flat)))
         kept, step = flat[i].item(), 1e-5
@@ -52,18 +65,17 @@ def test_gradients_are_those_of_finite_differences(posterior: str, prior: str, d
         assert gradient[i].item() == pytest.approx(slope, rel=1e-4, abs=1e-7), name
 
 
-@each_posterior
-@each_prior
+@each_pair
 def test_weights_carry_the_whole_model(posterior: str, prior: str, device: str) -> None:
     model = build_model(posterior, prior, seed=1, device=device)
     other = build_model(posterior, prior, seed=2, device=device)
     x = data_from(model, 9, 1)
-    expected = numpy(model.importance_sample(x, 5, 3).log_weight)
-    assert not np.allclose(numpy(other.importance_sample(x, 5, 3).log_weight), expected)
+    expected = value_of(model, x).item()
+    assert value_of(other, x).item() != pytest.approx(expected)
     with torch.no_grad():
         other.likelihood.scale.mul_(3)
     other.load_state_dict(copy.deepcopy(model.state_dict()))
-    np.testing.assert_array_equal(numpy(other.importance_sample(x, 5, 3).log_weight), expected)
+    assert value_of(other, x).item() == expected
 
 
 def test_initial_weights_come_from_the_generator_alone() -> None:
@@ -101,15 +113,16 @@ def test_rows_worked_off_in_portions_are_the_same(posterior: str, device: str, m
     np.testing.assert_allclose(numpy(portions.log_weight), numpy(whole.log_weight), rtol=1e-12)
 
 
-@each_posterior
-@each_prior
+@each_pair
 def test_global_generators_are_untouched(posterior: str, prior: str) -> None:
     model = build_model(posterior, prior)
     x = data_from(model, 5, 1)
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    model.importance_sample(x, 4, 1)
-    model.sleep_loss(5, noise_for(model, 2))
+    model.prior.sample(5, noise_for(model, 2))
     model.terms(x, noise_for(model, 2))
+    if model.config.has_density:
+        model.importance_sample(x, 4, 1)
+        model.sleep_loss(5, noise_for(model, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert (np.random.get_state()[1] == numpy_before).all()
 

@@ -70,7 +70,7 @@ def test_the_anchor_is_a_point_of_the_larger_part(n: int) -> None:
 
 
 @given(seed=st.integers(0, 200), n=st.integers(1, 80), side=st.floats(20, 300))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_labels_without_room_nearby_are_left_out(seed: int, n: int, side: float) -> None:
     rng = np.random.default_rng(seed)
     anchors = rng.random((n, 2)) * side

@@ -13,9 +13,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from toys import LONG, each_posterior_of
 
 from genovi.errors import ConfigError, DataError, InterruptedRunError, MismatchError, ResourceError
-from genovi.model.config import POSTERIORS, ModelConfig
+from genovi.model.config import ModelConfig
 from genovi.seeding import Seeds
 from genovi.training.checkpointing import LATEST, PREVIOUS, Checkpoints, Snapshot, seed_of
 from genovi.training.config import TrainingConfig
@@ -67,7 +68,7 @@ def assert_same(one: Fit, other: Fit) -> None:
     assert str(both[0]) == str(both[1])  # NaN is not equal to itself
 
 
-@pytest.mark.parametrize("posterior", POSTERIORS)
+@each_posterior_of(["ddvi", "gaussian", "aae", *LONG])
 def test_stopped_after_every_few_steps_it_ends_as_if_never_stopped(tmp_path: Path, posterior: str) -> None:
     whole = run(tmp_path / "none", Monitor(), posterior)
     for pause in (1, 5):

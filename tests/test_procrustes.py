@@ -15,7 +15,7 @@ from scipy.stats import ortho_group
 from genovi.embedding import Embedding
 from genovi.errors import MismatchError
 from genovi.plotting.ancestry import plot_ancestry
-from genovi.plotting.procrustes import align, align_embedding
+from genovi.procrustes import align, align_embedding
 
 
 @given(seed=st.integers(0, 500), d=st.integers(1, 4), n=st.integers(5, 40))

@@ -1,0 +1,65 @@
+"""How well a trained model describes new genotypes.
+
+bounds_run  RUN/ + read -> match and check -> project -> bounds of log p(x)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from genovi.bounds import Bounds, joined, measure
+from genovi.encoding import Components
+from genovi.genotypes.querying import read_query
+from genovi.genotypes.suitability import Demands, Target, fit_to_model
+from genovi.placing import check_observed, missing_shares
+from genovi.provenance import Provenance
+from genovi.seeding import Seeds
+from genovi.structure.projection import project, sample_blocks
+from genovi.summaries import BOUND_DRAWS, BoundsSummary
+from genovi.trained import TrainedModel
+from genovi.training.device import choose_device, set_threads
+
+
+def bounds_run(
+    run: Path,
+    inputs: Sequence[Path],
+    *,
+    demands: Demands | None = None,
+    draws: int = BOUND_DRAWS,
+    device: str = "auto",
+    threads: int | None = None,
+    provenance: Provenance,
+) -> BoundsSummary:
+    """Bounds of log p(x) of new samples under a trained model, and its exact value for at most two latent dimensions.
+
+    Samples are matched, checked and projected as by ``genovi embed``, all of them as new ones.
+
+    Args:
+        run: Folder of the model.
+        inputs: Genotype files; several are one input.
+        demands: How variants are matched, and what the input must have.
+        draws: K of the importance-weighted bound.
+        device: As in ``TrainingConfig``.
+        threads: CPU threads.
+        provenance: Started; is finished here.
+
+    Raises:
+        MismatchError: too few of the model's variants, another genome build, or samples with none observed.
+        GenoviError: its other children, for bad input or lack of resources.
+    """
+    chosen = choose_device(device)
+    set_threads(threads)
+    trained = TrainedModel.load(run)
+    query = read_query(inputs, trained.standardiser.variants)
+    target = Target(trained.standardiser.variants, trained.standardiser.frequency, trained.build, str(run))
+    aligned, found = fit_to_model(target, query, demands)
+    check_observed(missing_shares(aligned), query.matrix)
+    seed = Seeds(trained.seed).integer("bounds")
+    model, parts = trained.model.to(chosen), []
+    for part in sample_blocks(aligned):
+        components = Components.of(project(trained.axes, trained.standardiser, part), trained.noise_scale)
+        for _, x, excess in components.parts():
+            parts.append(measure(model, x.to(chosen), draws, seed, None if excess is None else excess.to(chosen)))
+    bounds = Bounds.of(joined(parts), "input", aligned.n_samples)
+    return BoundsSummary(bounds, found, provenance.finish())

@@ -1,0 +1,54 @@
+"""From the names in a ``ModelConfig`` to the posterior and the prior."""
+
+from __future__ import annotations
+
+import torch
+
+from genovi.errors import ConfigError
+from genovi.model.adversarial import AdversarialPosterior
+from genovi.model.config import CURVES, WITH_COMPONENTS, ModelConfig
+from genovi.model.curves import CurvePrior
+from genovi.model.diffusion import DiffusionPosterior, SimpleDiffusionPosterior
+from genovi.model.gaussian import GaussianPosterior
+from genovi.model.mixtures import FreeMixture, GaussianMixture, VampPrior
+from genovi.model.posterior import Posterior
+from genovi.model.prior import Prior, StandardNormal
+
+
+def build_posterior(data_dim: int, config: ModelConfig, generator: torch.Generator) -> Posterior:
+    """The posterior that ``config`` names."""
+    if config.posterior in ("iaf", "hiaf"):
+        from genovi.model.flows import FlowPosterior, HierarchicalFlowPosterior  # zuko loads slowly
+
+        flows = {"iaf": FlowPosterior, "hiaf": HierarchicalFlowPosterior}
+        return flows[config.posterior](data_dim, config, generator)
+    kinds: dict[str, type[Posterior]] = {
+        "gaussian": GaussianPosterior,
+        "aae": AdversarialPosterior,
+        "ddvi": DiffusionPosterior,
+        "ddvi-nosleep": DiffusionPosterior,
+        "ddvi-simple": SimpleDiffusionPosterior,
+    }
+    return kinds[config.posterior](data_dim, config, generator)
+
+
+def build_prior(data_dim: int, config: ModelConfig, generator: torch.Generator) -> Prior:
+    """The prior that ``config`` names.
+
+    Raises:
+        ConfigError: the number of components was left to the cohort (``ModelConfig.for_cohort``).
+    """
+    d, components = config.latent_dim, config.components
+    if config.prior in WITH_COMPONENTS and components < 1:
+        raise ConfigError("a mixture prior needs a number of components", fix="use ModelConfig.for_cohort")
+    if config.prior == "normal":
+        return StandardNormal(d)
+    if config.prior in CURVES:
+        return CurvePrior(config.prior)
+    if config.prior == "flow":
+        from genovi.model.flows import FlowPrior  # zuko loads slowly
+
+        return FlowPrior(d, generator)
+    if config.prior == "vamp":
+        return VampPrior(data_dim, components, generator)
+    return (FreeMixture if config.prior == "mixture-free" else GaussianMixture)(d, components, generator)

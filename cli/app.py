@@ -30,6 +30,7 @@ from genovi_cli.commands import (
     info,
     plot,
     plot_map,
+    report,
     slurm,
     train,
 )
@@ -200,6 +201,7 @@ plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")
 app.command("ensemble", cls=Command)(ensemble.ensemble)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)
 app.command("card", cls=Command)(card.card)
 app.command("info", cls=Command)(info.info)

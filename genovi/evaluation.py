@@ -24,7 +24,7 @@ import numpy as np
 from genovi.embedding import Embedding
 from genovi.errors import DataError, MismatchError
 from genovi.labels import SampleLabels, match
-from genovi.scores import Agreement, LabelScores, Scores, Transfer
+from genovi.scores import Agreement, LabelScores, ReadOut, ReadOuts, Scores, Transfer
 
 _log = logging.getLogger("genovi")
 
@@ -62,6 +62,29 @@ def evaluate(
         DataError: coordinates are not finite, or all samples are of one population.
         MismatchError: too few samples have labels, or the reference or F_ST do not belong to the embedding.
     """
+    read = read_outs(embedding, labels, population=population, group=group)
+    trust, continuity = (None, None) if reference is None else neighbourhood_scores(embedding, reference)
+    populations = read.populations
+    return Scores(
+        method=embedding.method,
+        n_dimensions=embedding.n_dimensions,
+        n_samples=len(populations.rows),
+        n_unlabelled=len(embedding.samples) - len(populations.rows),
+        mixture_components=read.mixture_components,
+        populations=_label_scores(populations),
+        groups=None if read.groups is None else _label_scores(read.groups),
+        trustworthiness=trust,
+        continuity=continuity,
+        fst_correlation=None
+        if fst is None
+        else _fst_correlation(embedding.mean[populations.rows], populations.labels, *fst),
+    )
+
+
+def read_outs(
+    embedding: Embedding, labels: SampleLabels, *, population: str | None = None, group: str | None = None
+) -> ReadOuts:
+    """What is read off an embedding about each labelled sample; arguments and errors as those of ``evaluate``."""
     _check_finite(embedding)
     matched = match(labels, embedding.samples)
     column = population if population is not None else labels.default_population_column()
@@ -70,28 +93,22 @@ def evaluate(
     _check_populations(populations[kept], column, labels.source)
     if len(kept) < len(populations):
         _log.info("%d samples without %s are left out of the evaluation", len(populations) - len(kept), column)
-    coordinates = embedding.mean[kept]
-    clusters = None if embedding.cluster is None else embedding.cluster[kept]
     n_components = min(_MAX_COMPONENTS, len(set(populations[kept])), max(2, len(kept) // _PER_COMPONENT))
-    partitions = _mixture_clusters(coordinates, n_components), clusters
+    mixture = np.zeros(len(populations), dtype=np.int64)
+    mixture[kept] = _mixture_clusters(embedding.mean[kept], n_components)
 
     group_column = group if group is not None else labels.default_group_column()
-    groups = None if group_column is None else np.array(matched.column(group_column), dtype=object)[kept]
-    if groups is not None and _n_repeated(groups) < 2:
-        _log.info("column %s holds fewer than two groups and is not evaluated", group_column)
-        groups = None
-    trust, continuity = (None, None) if reference is None else neighbourhood_scores(embedding, reference)
-    return Scores(
-        method=embedding.method,
-        n_dimensions=embedding.n_dimensions,
-        n_samples=len(kept),
-        n_unlabelled=len(populations) - len(kept),
+    groups = None
+    if group_column is not None:
+        groups = np.array(matched.column(group_column), dtype=object)
+        groups[populations == ""] = ""
+        if _n_repeated(groups) < 2:
+            _log.info("column %s holds fewer than two groups and is not evaluated", group_column)
+            groups = None
+    return ReadOuts(
         mixture_components=n_components,
-        populations=_label_scores(column, coordinates, populations[kept], *partitions),
-        groups=None if groups is None else _label_scores(str(group_column), coordinates, groups, *partitions),
-        trustworthiness=trust,
-        continuity=continuity,
-        fst_correlation=None if fst is None else _fst_correlation(coordinates, populations[kept], *fst),
+        populations=_read_out(column, embedding, populations, mixture),
+        groups=None if groups is None else _read_out(str(group_column), embedding, groups, mixture),
     )
 
 
@@ -238,20 +255,23 @@ def _n_repeated(labels: np.ndarray) -> int:
     return sum(n > 1 and label != "" for label, n in Counter(labels).items())
 
 
-def _label_scores(
-    column: str, coordinates: np.ndarray, labels: np.ndarray, mixture: np.ndarray, clusters: np.ndarray | None
-) -> LabelScores:
-    kept = labels != ""
-    names = list(labels[kept])
-    accuracy, k = _cross_validated_knn(coordinates[kept], names, column)
+def _read_out(column: str, embedding: Embedding, labels: np.ndarray, mixture: np.ndarray) -> ReadOut:
+    rows = np.flatnonzero(labels != "")
+    neighbours, k = _cross_validated_knn(embedding.mean[rows], list(labels[rows]), column)
+    clusters = None if embedding.cluster is None else embedding.cluster[rows]
+    return ReadOut(column, rows, labels[rows], neighbours, k, mixture[rows], clusters)
+
+
+def _label_scores(read: ReadOut) -> LabelScores:
+    names = list(read.labels)
     return LabelScores(
-        column=column,
+        column=read.column,
         n_labels=len(set(names)),
         n_samples=len(names),
-        knn_accuracy=accuracy,
-        knn_k=k,
-        mixture=agreement(mixture[kept], names),
-        clusters=None if clusters is None else agreement(clusters[kept], names),
+        knn_accuracy=read.accuracy,
+        knn_k=read.k,
+        mixture=agreement(read.mixture, names),
+        clusters=None if read.clusters is None else agreement(read.clusters, names),
     )
 
 
@@ -269,7 +289,8 @@ def _mixture_clusters(coordinates: np.ndarray, n_components: int) -> np.ndarray:
         return np.asarray(model.fit_predict(centred / scale))
 
 
-def _cross_validated_knn(coordinates: np.ndarray, labels: list[str], column: str) -> tuple[float, int]:
+def _cross_validated_knn(coordinates: np.ndarray, labels: list[str], column: str) -> tuple[np.ndarray, int]:
+    """Label that neighbours in other folds give each sample, "" where it is alone in its own; and their number."""
     from sklearn.model_selection import StratifiedKFold
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -280,14 +301,16 @@ def _cross_validated_knn(coordinates: np.ndarray, labels: list[str], column: str
     points, truth = coordinates[kept], np.array(labels, dtype=str)[kept]
     k = _reduced_k(_NEIGHBOURS, list(truth), share=1 - 1 / _FOLDS)
     folds = StratifiedKFold(min(_FOLDS, max(counts.values())), shuffle=True, random_state=_SEED)
-    correct = 0
+    given = np.full(len(truth), "", dtype=object)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
         splits = list(folds.split(points, truth))
     for train, test in splits:
         classifier = KNeighborsClassifier(n_neighbors=min(k, len(train))).fit(points[train], truth[train])
-        correct += int((classifier.predict(points[test]) == truth[test]).sum())
-    return correct / len(truth), k
+        given[test] = classifier.predict(points[test])
+    everyone = np.full(len(labels), "", dtype=object)
+    everyone[kept] = given
+    return everyone, k
 
 
 def _reduced_k(k: int, labels: list[str], share: float) -> int:

@@ -4,6 +4,58 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """What is read off an embedding about each sample that one column labels.
+
+    Attributes:
+        column: Name of the column.
+        rows: Places of these samples in the embedding, shape (n,), int64.
+        labels: Their labels, shape (n,), object (str).
+        neighbours: Label that the majority of their ``k`` nearest neighbours in other folds has, shape (n,), object
+            (str); "" where nobody else has the sample's own label, which no neighbour could tell.
+        k: Neighbours asked.
+        mixture: Component of a Gaussian mixture that is fitted to the embedding, shape (n,), int.
+        clusters: The embedding's own clusters, shape (n,), int; None where it has none.
+    """
+
+    column: str
+    rows: np.ndarray
+    labels: np.ndarray
+    neighbours: np.ndarray
+    k: int
+    mixture: np.ndarray
+    clusters: np.ndarray | None
+
+    @property
+    def told(self) -> np.ndarray:
+        """Whether neighbours can tell a sample's label, shape (n,), bool."""
+        return np.asarray(self.neighbours != "")
+
+    @property
+    def accuracy(self) -> float:
+        """Share of those samples that their neighbours label rightly."""
+        told = self.told
+        return float((self.neighbours[told] == self.labels[told]).sum() / told.sum())
+
+
+@dataclass(frozen=True)
+class ReadOuts:
+    """Both read-outs of one embedding.
+
+    Attributes:
+        mixture_components: Components of the mixture.
+        populations: By population.
+        groups: By super-population; None where there are none.
+    """
+
+    mixture_components: int
+    populations: ReadOut
+    groups: ReadOut | None
+
 
 @dataclass(frozen=True)
 class Agreement:

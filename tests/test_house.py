@@ -35,6 +35,7 @@ FLOORS = {
     "encoding": 5,
     "baselines": 5,
     "evaluation": 5,
+    "resampling": 5,
     "plotting": 5,
     "ensemble": 5,
     "card": 5,
@@ -42,6 +43,7 @@ FLOORS = {
     "placing": 6,
     "summaries": 6,
     "progress": 6,
+    "report": 6,
     "pipeline": 7,
     "applying": 7,
     "measuring": 7,
@@ -61,7 +63,7 @@ MOST_LINES_OF_FUNCTION = 60  # without its signature, which holds the options of
 
 HEAVY = (
     "torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "umap", "numba", "allel", "cyvcf2", "bed_reader",
-    "pgenlib", "zarr", "zstandard",
+    "pgenlib", "zarr", "zstandard", "bokeh",
 )  # fmt: skip
 WITHOUT_TORCH = (
     "errors",
@@ -83,6 +85,8 @@ WITHOUT_TORCH = (
     "reference",
     "evaluation",
     "plotting",
+    "resampling",
+    "report",
 )
 
 GENERATOR_TYPES = {"Generator", "default_rng", "SeedSequence", "BitGenerator", "PCG64", "Philox"}

@@ -74,6 +74,7 @@ def test_wheel_holds_every_module_and_the_demo_data(wheel: Path) -> None:
     for folder, package in (("genovi", "genovi"), ("cli", "genovi_cli")):
         modules = (REPO / folder).rglob("*.py")
         expected |= {f"{package}/{path.relative_to(REPO / folder).as_posix()}" for path in modules}
+    expected |= {f"genovi/report/assets/{path.name}" for path in (REPO / "genovi/report/assets").iterdir()}
     demo = {f"genovi_demo/{path.name}" for path in (REPO / "data").iterdir() if path.name.endswith(DEMO_SUFFIXES)}
     assert names == expected | demo
     for suffix in DEMO_SUFFIXES:

@@ -18,7 +18,15 @@ COMMANDS = [
 
 
 def test_there_is_a_first_run() -> None:
-    assert [command.split()[1] for command in COMMANDS] == ["info", "train", "plot", "embed", "evaluate", "plot"]
+    assert [command.split()[1] for command in COMMANDS] == [
+        "info",
+        "train",
+        "plot",
+        "embed",
+        "evaluate",
+        "plot",
+        "report",
+    ]
 
 
 def test_first_run(tmp_path: Path) -> None:
@@ -35,4 +43,12 @@ def test_first_run(tmp_path: Path) -> None:
         )
         assert result.returncode == 0, f"{command}\n{result.stderr}"
     written = {path.name for path in tmp_path.iterdir()}
-    assert {"run", "ancestry.png", "new.embedding.tsv", "new.match.tsv", "training.pdf"} <= written
+    assert {
+        "run",
+        "ancestry.png",
+        "new.embedding.tsv",
+        "new.match.tsv",
+        "training.pdf",
+        "report.html",
+        "report.log",
+    } <= written

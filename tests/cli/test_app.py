@@ -26,6 +26,7 @@ COMMANDS = [
     ["plot", "ancestry"],
     ["plot", "training"],
     ["evaluate"],
+    ["report"],
     ["ensemble"],
     ["export"],
     ["card"],
@@ -37,7 +38,7 @@ COMMANDS = [
 ]
 HEAVY = [
     "torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "umap", "numba", "allel", "cyvcf2", "bed_reader",
-    "pgenlib", "zarr", "zstandard",
+    "pgenlib", "zarr", "zstandard", "bokeh",
 ]  # fmt: skip
 
 

@@ -1,0 +1,228 @@
+"""What a report shows: the parts of a run folder, and what labels add to them.
+
+Reads ``embedding.tsv``, ``model.json``, ``qc.json`` and ``history.csv``, and of the weights the singular values alone:
+neither the genotypes nor torch are needed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genovi.embedding import Embedding
+from genovi.errors import DataError, GenoviError, MismatchError
+from genovi.evaluation import read_outs
+from genovi.labels import SampleLabels
+from genovi.manifest import Manifest, read_manifest
+from genovi.plotting.coloring import ColorBy, Coloring, color_samples
+from genovi.plotting.training import read_history
+from genovi.resampling import Interval, intervals
+from genovi.scores import ReadOut, ReadOuts
+from genovi.structure.noise import NoiseFloor
+
+_log = logging.getLogger("genovi")
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What a model keeps of its PCA.
+
+    Attributes:
+        eigenvalues: Variance of training scores along each axis that the model takes, descending, shape (k,), float64.
+        noise: Noise floor.
+    """
+
+    eigenvalues: np.ndarray
+    noise: NoiseFloor
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """One step of quality control: what it removes (samples or variants), why, and how many."""
+
+    name: str
+    kind: str
+    before: int
+    removed: int
+    reason: str
+
+    @property
+    def kept(self) -> int:
+        return self.before - self.removed
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run folder, without its weights.
+
+    Attributes:
+        name: Name of the folder.
+        embedding: The training samples on the map.
+        history: ``history.csv``.
+        spectrum: Principal components.
+        filters: Quality control, in order.
+        manifest: ``model.json``.
+    """
+
+    name: str
+    embedding: Embedding
+    history: pd.DataFrame
+    spectrum: Spectrum
+    filters: tuple[Filtering, ...]
+    manifest: Manifest
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """What training noted at its end: bounds, epochs, settings, provenance; not checked."""
+        return self.manifest.summary
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """How the run was made."""
+        found = self.summary.get("provenance", {})
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Populations against the most similar reference population of their samples.
+
+    Attributes:
+        names: Populations, in the order of the legend.
+        counts: Samples of each population (rows) by population of the majority of their neighbours (columns), int64.
+        k: Neighbours asked.
+    """
+
+    names: tuple[str, ...]
+    counts: np.ndarray
+    k: int
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What labels say about the map.
+
+    Attributes:
+        read: Read-outs of each labelled sample.
+        populations: Measures by name.
+        groups: The same for super-populations; None where there are none.
+        confusion: By population.
+    """
+
+    read: ReadOuts
+    populations: Mapping[str, Interval]
+    groups: Mapping[str, Interval] | None
+    confusion: Confusion
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything that a report shows.
+
+    Attributes:
+        run: The run.
+        coloring: Population and style of every sample; clusters where there are no labels.
+        column: Label column of the populations; None where colours are clusters.
+        judgement: None without labels, or where labels do not allow one.
+        unjudged: Why there is none, in words; "" without labels.
+    """
+
+    run: RunRecord
+    coloring: Coloring
+    column: str | None
+    judgement: Judgement | None
+    unjudged: str = ""
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read a run folder.
+
+    Raises:
+        DataError: it is none, or parts of it are missing or damaged.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    embedding = Embedding.read_tsv(folder / "embedding.tsv")
+    name = folder.absolute().name
+    try:
+        spectrum, filters = _spectrum(folder, manifest), _filters(folder, manifest)
+    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+        raise DataError(
+            "damaged run",
+            where=folder,
+            why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no detail'}",
+            fix="copy or train it again",
+        ) from error
+    return RunRecord(name, replace(embedding, method=name), read_history(folder), spectrum, filters, manifest)
+
+
+def gather(run: RunRecord, labels: SampleLabels | None, by: ColorBy) -> ReportContent:
+    """Everything that the report of ``run`` shows.
+
+    Args:
+        run: The run.
+        labels: Labels of its samples; None for a report without.
+        by: Columns and settled styles.
+
+    Raises:
+        ConfigError: no such column, or more populations than can be told apart.
+        MismatchError: no sample has a label.
+    """
+    coloring = color_samples([run.embedding], labels, replace(by, kind="categories"))
+    if labels is None:
+        return ReportContent(run, coloring, None, None)
+    column = by.color if by.color is not None else labels.default_population_column()
+    try:
+        read = read_outs(run.embedding, labels, population=column, group=by.group)
+    except (DataError, MismatchError) as error:
+        _log.warning("the map is not compared with %s: %s", column, error)
+        return ReportContent(run, coloring, column, None, _reason(error))
+    groups = None if read.groups is None else intervals(read.groups, read.mixture_components)
+    confusion = _confusion(read.populations, coloring)
+    judged = Judgement(read, intervals(read.populations, read.mixture_components), groups, confusion)
+    return ReportContent(run, coloring, column, judged)
+
+
+def _reason(error: GenoviError) -> str:
+    return "; ".join(part for part in (error.what, error.why) if part)
+
+
+def _confusion(read: ReadOut, coloring: Coloring) -> Confusion:
+    told = read.told
+    present = set(read.labels[told])
+    names = tuple(name for members in coloring.palette.groups.values() for name in members if name in present)
+    place = {name: i for i, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    for own, other in zip(read.labels[told], read.neighbours[told], strict=True):
+        counts[place[own], place[other]] += 1
+    return Confusion(names, counts, read.k)
+
+
+def _spectrum(folder: Path, manifest: Manifest) -> Spectrum:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / "model.safetensors", framework="numpy") as tensors:
+            singular = np.asarray(tensors.get_tensor("axes.singular_values"), dtype=np.float64)
+    except SafetensorError as error:
+        raise ValueError(f"model.safetensors: {error}") from error
+    eigenvalues = singular**2 / manifest.n_samples
+    if eigenvalues.ndim != 1 or not len(eigenvalues) or not np.isfinite(eigenvalues).all() or (eigenvalues <= 0).any():
+        raise ValueError("singular values are not positive numbers")
+    return Spectrum(eigenvalues, NoiseFloor(**manifest.noise))
+
+
+def _filters(folder: Path, manifest: Manifest) -> tuple[Filtering, ...]:
+    path = folder / "qc.json"  # whoever shares a model may have left it out; the manifest has the same without names
+    qc = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else manifest.summary["qc"]
+    return tuple(
+        Filtering(str(s["name"]), str(s["kind"]), int(s["before"]), int(s["removed"]), str(s["reason"]))
+        for s in qc["steps"]
+    )

@@ -27,6 +27,7 @@ from genovi.trained import TrainedModel
 logger = logging.getLogger("genovi")
 
 _SAME = 1e-3  # posterior standard deviations within which a row is that of a training sample; files have six digits
+_ALIKE = 3e-4  # relative difference of the misfits of one sample; from rounding it is some 1e-5
 _MISFIT_QUANTILE = 0.99
 _SPARSE = 0.5
 _NAMES = 5
@@ -134,14 +135,46 @@ def place_new(
     new = place(trained, matrix, seed, device)
     if known is None or known.std is None or known.n_dimensions != new.n_dimensions:
         return new, np.zeros(len(new.samples), dtype=bool)
-    again = place(trained, matrix, seed, device, training=True)
-    same = _same_place(again, known.mean, known.std, known.misfit)
-    columns = {
-        name: np.where(same[:, None] if before.ndim == 2 else same, before, now)
-        for name in ("mean", "std", "cluster", "cluster_prob", "misfit")
-        if (before := getattr(again, name)) is not None and (now := getattr(new, name)) is not None
-    }
+    same = np.zeros(len(new.samples), dtype=bool)
+    likely = np.flatnonzero(_may_be_known(trained, matrix, known))
+    if not len(likely):
+        return new, same
+    again = place(trained, matrix.take_samples(likely), seed, device, training=True)
+    found = _same_place(again, known.mean, known.std, known.misfit)
+    same[likely[found]] = True
+    columns = {}
+    for name in ("mean", "std", "cluster", "cluster_prob", "misfit"):
+        before, now = getattr(again, name), getattr(new, name)
+        if before is not None and now is not None:
+            columns[name] = now.copy()
+            columns[name][same] = before[found]
     return replace(new, **columns), same
+
+
+@torch.no_grad()
+def _may_be_known(trained: TrainedModel, matrix: GenotypeMatrix, known: Embedding) -> np.ndarray:
+    """Which samples fit a row of ``known`` as well as the sample of that row does, shape (n_samples,), bool.
+
+    Training samples do, by definition of the misfit; few others do by chance. So most need not be placed twice.
+    """
+    if known.misfit is None:
+        return np.ones(matrix.n_samples, dtype=bool)
+    likelihood = trained.model.cpu().likelihood
+    decoded = likelihood.mean(torch.as_tensor(known.mean, dtype=torch.float32)).double()
+    likely = np.zeros(matrix.n_samples, dtype=bool)
+    done = 0
+    for part in sample_blocks(matrix):
+        projection = project(trained.axes, trained.standardiser, part, training=True)
+        for rows, x, excess in Components.of(projection, trained.noise_scale).parts():
+            whitener = None if excess is None else likelihood.whitener(excess).double()
+            scale = torch.exp(-likelihood.log_noise.double())
+            for i, one in enumerate(x.double()):
+                residual = one - decoded
+                residual = residual * scale if whitener is None else residual @ whitener[i].T
+                misfit = residual.square().sum(1).numpy() / x.shape[1]
+                likely[done + rows[i]] = (np.abs(misfit - known.misfit) < _ALIKE * known.misfit).any()
+        done += part.n_samples
+    return likely
 
 
 def _same_place(samples: Embedding, mean: np.ndarray, std: np.ndarray, misfit: np.ndarray | None) -> np.ndarray:
@@ -159,7 +192,7 @@ def _same_place(samples: Embedding, mean: np.ndarray, std: np.ndarray, misfit: n
     for i, (a, b, z) in enumerate(zip(first, last, samples.mean, strict=True)):
         here = (np.abs(mean[a:b] - z) < _SAME * std[a:b]).all(axis=1)
         if theirs is not None and samples.misfit is not None:
-            here &= np.abs(theirs[a:b] - samples.misfit[i]) < _SAME * theirs[a:b]
+            here &= np.abs(theirs[a:b] - samples.misfit[i]) < _ALIKE * theirs[a:b]
         same[i] = here.any()
     return same
 

@@ -6,12 +6,14 @@ import logging
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from helpers import real_data, simulate_structure, write_vcf
 
+from genovi import placing
 from genovi.applying import embed_run
 from genovi.embedding import Embedding
 from genovi.encoding import Components
@@ -87,6 +89,39 @@ def test_training_samples_keep_their_row_and_new_ones_are_none(world: World, tmp
     after = Embedding.read_tsv(tmp_path / "mixed.embedding.tsv")
     np.testing.assert_allclose(after.mean[5:], before.mean[rows], atol=1e-4)
     np.testing.assert_allclose(after.misfit[5:], before.misfit[rows], atol=1e-3)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.04])
+def test_only_likely_training_samples_are_placed_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: float
+) -> None:
+    """All of them are, also incomplete ones, and few others; it changes nothing in what comes out."""
+    matrix, _ = simulate_structure(5, 4, 60, 800, 0.12, holes)
+    old, new = matrix.take_samples(np.arange(0, 240, 2)), matrix.take_samples(np.arange(1, 240, 2))
+    write_plink1(old, tmp_path / "old")
+    train(tmp_path / "old.bed", tmp_path / "run")
+    trained, known = TrainedModel.load(tmp_path / "run"), Embedding.read_tsv(tmp_path / "run" / "embedding.tsv")
+
+    def placed(samples: GenotypeMatrix) -> tuple[Embedding, np.ndarray]:
+        aligned = align(samples, match_variants(trained.standardiser.variants, samples.variants))
+        return placing.place_new(trained, aligned, placing.embedding_seed(1), CPU, known)
+
+    n_placed: list[int] = []
+
+    def counted(*arguments: Any, training: bool = False, **options: Any) -> Embedding:
+        n_placed.extend([arguments[1].n_samples] if training else [])
+        return place(*arguments, training=training, **options)
+
+    monkeypatch.setattr(placing, "place", counted)
+    found = [placed(samples) for samples in (old, new)]
+    assert found[0][1].all()
+    assert not found[1][1].any()
+    assert sum(n_placed) < 120 + 40
+    monkeypatch.setattr(placing, "_may_be_known", lambda *_: np.ones(120, dtype=bool))
+    for (screened, _), samples in zip(found, (old, new), strict=True):
+        every, _ = placed(samples)
+        np.testing.assert_array_equal(screened.mean, every.mean)
+        np.testing.assert_array_equal(screened.std, every.std)
 
 
 def test_without_the_training_embedding_everybody_is_new(world: World, tmp_path: Path) -> None:

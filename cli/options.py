@@ -17,7 +17,6 @@ from genovi.training.config import DEVICES, OBJECTIVES
 QC = "Quality control (names and meaning as in PLINK)"
 MODEL = "Model"
 TRAINING = "Training"
-JOB = "Job (as sbatch takes them)"
 
 Inputs = Annotated[
     list[Path],
@@ -368,53 +367,3 @@ Epochs = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Samples in a step.")]
 LearningRate = Annotated[float, typer.Option("--lr", rich_help_panel=TRAINING, help="Peak learning rate.")]
-
-Partition = Annotated[
-    str | None,
-    typer.Option("--partition", metavar="NAME", show_default=False, rich_help_panel=JOB, help="Partition to run in."),
-]
-Account = Annotated[
-    str | None,
-    typer.Option("--account", metavar="NAME", show_default=False, rich_help_panel=JOB, help="Account to charge."),
-]
-Gpus = Annotated[
-    str | None,
-    typer.Option("--gpus", metavar="[TYPE:]N", show_default=False, rich_help_panel=JOB, help="GPUs. [default: none]"),
-]
-Cpus = Annotated[
-    int,
-    typer.Option("--cpus", metavar="N", rich_help_panel=JOB, help="CPU cores: reading and the PCA use them all."),
-]
-Mem = Annotated[
-    str | None,
-    typer.Option(
-        "--mem", metavar="SIZE", show_default=False, rich_help_panel=JOB, help="Memory, such as 8G. [default: Slurm's]"
-    ),
-]
-Time = Annotated[
-    str | None,
-    typer.Option(
-        "--time",
-        metavar="LIMIT",
-        show_default=False,
-        rich_help_panel=JOB,
-        help="Time limit, such as 4:00:00 or 1-12. [default: the partition's]",
-    ),
-]
-ArraySeeds = Annotated[
-    str | None,
-    typer.Option(
-        "--array-seeds",
-        metavar="1-10",
-        show_default=False,
-        rich_help_panel=JOB,
-        help="Train once for each of these seeds, RUN/seed-1 and so on, and compare the runs in RUN/ensemble.",
-    ),
-]
-Requeue = Annotated[
-    bool,
-    typer.Option(
-        "--requeue", rich_help_panel=JOB, help="Preempted, or at its time limit, the job queues again and goes on."
-    ),
-]
-Submit = Annotated[bool, typer.Option("--submit", rich_help_panel=JOB, help="Hand the scripts to sbatch.")]

@@ -58,7 +58,7 @@ ROOMS_OF_MODEL = {"model", "errors", "seeding"}
 
 MODULES = sorted(p for top in ("genovi", "cli") for p in (REPO / top).rglob("*.py"))
 LIBRARY = [path for path in MODULES if path.is_relative_to(REPO / "genovi")]
-MOST_LINES = 420
+MOST_LINES = 400
 MOST_LINES_OF_FUNCTION = 60  # without its signature, which holds the options of a command, and its docstring
 
 HEAVY = (

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from genovi.errors import ConfigError, DataError
+from genovi_cli import joboptions as jobopt
 from genovi_cli import options as opt
 from genovi_cli.commands.common import draw_seed, typed
 from genovi_cli.commands.train import check_options
@@ -27,15 +28,15 @@ def slurm_train(
         ),
     ],
     seed: opt.Seed = None,
-    partition: opt.Partition = None,
-    account: opt.Account = None,
-    gpus: opt.Gpus = None,
-    cpus: opt.Cpus = 1,
-    mem: opt.Mem = None,
-    time: opt.Time = None,
-    array_seeds: opt.ArraySeeds = None,
-    requeue: opt.Requeue = False,
-    submit: opt.Submit = False,
+    partition: jobopt.Partition = None,
+    account: jobopt.Account = None,
+    gpus: jobopt.Gpus = None,
+    cpus: jobopt.Cpus = 1,
+    mem: jobopt.Mem = None,
+    time: jobopt.Time = None,
+    array_seeds: jobopt.ArraySeeds = None,
+    requeue: jobopt.Requeue = False,
+    submit: jobopt.Submit = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the scripts and write nothing.")] = False,
     force: opt.Force = False,
 ) -> None:

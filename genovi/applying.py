@@ -16,11 +16,9 @@ import torch
 
 from genovi.embedding import Embedding
 from genovi.files import atomic_path, check_writable
-from genovi.genotypes.matching import VariantMatch
 from genovi.genotypes.matrix import GenotypeMatrix
-from genovi.genotypes.querying import read_query
-from genovi.genotypes.suitability import Demands, Target, fit_to_model
-from genovi.placing import check_observed, embedding_seed, known_positions, missing_shares, place_new, warn_of_misfits
+from genovi.genotypes.suitability import Demands
+from genovi.placing import embedding_seed, fit_input, known_positions, place_new, warn_of_misfits
 from genovi.provenance import Provenance
 from genovi.summaries import EmbedSummary, Placed
 from genovi.trained import TrainedModel
@@ -35,7 +33,7 @@ def plan_embed(run: Path, inputs: Sequence[Path], demands: Demands | None = None
     Raises:
         GenoviError: its children, as ``embed_run``.
     """
-    aligned, found, missing, sparse = _fit(TrainedModel.load(run), str(run), inputs, demands)
+    aligned, found, missing, sparse = fit_input(TrainedModel.load(run), str(run), inputs, demands)
     return [
         f"would embed {aligned.n_samples} samples with {found.describe()}",
         f"missing in a sample: {np.median(missing):.1%} (median), {missing.max():.1%} (most); "
@@ -127,20 +125,9 @@ def _placed(
     seed: int | None,
     device: torch.device,
 ) -> Placed:
-    aligned, found, _, sparse = _fit(trained, name, inputs, demands)
+    aligned, found, _, sparse = fit_input(trained, name, inputs, demands)
     draws = embedding_seed(trained.seed if seed is None else seed)
     embedding, again = place_new(trained, aligned, draws, device, known)
     if again.any():
         logger.info("%d samples are training samples and keep their training positions", again.sum())
     return Placed(embedding, found, again, warn_of_misfits(embedding, trained), sparse)
-
-
-def _fit(
-    trained: TrainedModel, name: str, inputs: Sequence[Path | GenotypeMatrix], demands: Demands | None
-) -> tuple[GenotypeMatrix, VariantMatch, np.ndarray, int]:
-    """Genotypes in the model's coding, how they were found, missing share of each sample, number with over half."""
-    query = read_query(inputs, trained.standardiser.variants)
-    target = Target(trained.standardiser.variants, trained.standardiser.frequency, trained.build, name)
-    aligned, found = fit_to_model(target, query, demands)
-    missing = missing_shares(aligned)
-    return aligned, found, missing, check_observed(missing, query.matrix)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from genovi.bounds import Bounds, joined, measure
 from genovi.encoding import Components
-from genovi.genotypes.querying import read_query
-from genovi.genotypes.suitability import Demands, Target, fit_to_model
-from genovi.placing import check_observed, missing_shares
+from genovi.genotypes.suitability import Demands
+from genovi.placing import fit_input
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.projection import project, sample_blocks
@@ -51,10 +50,7 @@ def bounds_run(
     chosen = choose_device(device)
     set_threads(threads)
     trained = TrainedModel.load(run)
-    query = read_query(inputs, trained.standardiser.variants)
-    target = Target(trained.standardiser.variants, trained.standardiser.frequency, trained.build, str(run))
-    aligned, found = fit_to_model(target, query, demands)
-    check_observed(missing_shares(aligned), query.matrix)
+    aligned, found, _, _ = fit_input(trained, str(run), inputs, demands)
     seed = Seeds(trained.seed).integer("bounds")
     model, parts = trained.model.to(chosen), []
     for part in sample_blocks(aligned):

@@ -8,6 +8,7 @@ their own noise is in the axes. No genotypes are needed for it, and none are in 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from genovi.embedding import Embedding, embedding_of
 from genovi.encoding import Components, encode
 from genovi.errors import DataError, MismatchError
 from genovi.genotypes.kinship import Relatives
+from genovi.genotypes.matching import VariantMatch
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.querying import read_query
+from genovi.genotypes.suitability import Demands, Target, fit_to_model
 from genovi.modelfiles import EMBEDDING, has_member
 from genovi.seeding import Seeds
 from genovi.structure.projection import project, sample_blocks
@@ -69,6 +73,32 @@ def check_observed(missing: np.ndarray, matrix: GenotypeMatrix) -> int:
         names = ", ".join(poor[:_NAMES]) + (", ..." if len(poor) > _NAMES else "")
         logger.warning("%d samples lack more than half of the model's variants: %s", len(poor), names)
     return len(poor)
+
+
+def fit_input(
+    trained: TrainedModel, name: str, inputs: Sequence[Path | GenotypeMatrix], demands: Demands | None
+) -> tuple[GenotypeMatrix, VariantMatch, np.ndarray, int]:
+    """Read new samples and check that they suit a model.
+
+    Args:
+        trained: The model.
+        name: Its name, for messages.
+        inputs: Genotype files, or genotypes in memory; several are one input.
+        demands: How variants are matched, and what the input must have.
+
+    Returns:
+        Genotypes in the model's order and coding, how they were found, the missing share of each sample, and the
+        number of samples that miss more than half.
+
+    Raises:
+        MismatchError: the data do not suit the model, or a sample has no genotype at all.
+        GenoviError: its other children, for bad input.
+    """
+    query = read_query(inputs, trained.standardiser.variants)
+    target = Target(trained.standardiser.variants, trained.standardiser.frequency, trained.build, name)
+    aligned, found = fit_to_model(target, query, demands)
+    missing = missing_shares(aligned)
+    return aligned, found, missing, check_observed(missing, query.matrix)
 
 
 def place(

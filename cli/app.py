@@ -27,6 +27,7 @@ from genovi_cli.commands import (
     ensemble,
     evaluate,
     export,
+    fetch,
     info,
     plot,
     plot_map,
@@ -154,6 +155,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # plain text: half the time, and it pipes
 )
+fetches = typer.Typer(help="Download public genotypes.")
 plots = typer.Typer(help="Draw an embedding or a training history.")
 jobs = typer.Typer(help="Batch jobs for clusters that run Slurm.")
 
@@ -175,6 +177,12 @@ def _root(
 
     First run: genovi demo. With data of your own: genovi train cohort.vcf.gz --out run
     """
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+@fetches.callback(invoke_without_command=True)
+def _fetches(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
 
@@ -205,6 +213,8 @@ app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)
 app.command("card", cls=Command)(card.card)
 app.command("info", cls=Command)(info.info)
+fetches.command("1kg", cls=Command)(fetch.thousand_genomes)
+app.add_typer(fetches, name="fetch")
 app.command("convert", cls=Command)(convert.convert)
 jobs.command("train", cls=Command, context_settings=slurm.PASSING)(slurm.slurm_train)
 app.add_typer(jobs, name="slurm")

@@ -151,10 +151,10 @@ def prior_points(trained: TrainedModel) -> np.ndarray:
 
 def circles_of(trained: TrainedModel) -> np.ndarray:
     """Means of the components of a mixture with one scale, ``SCALE``, shape (K, 2), float64; none of other priors."""
-    if trained.model.config.prior != "mixture":
-        return np.empty((0, 2))
-    means: np.ndarray = trained.model.prior.means.detach().double().numpy()
-    return means
+    from genovi.model.mixtures import GaussianMixture
+
+    prior = trained.model.prior
+    return prior.means.detach().double().numpy() if isinstance(prior, GaussianMixture) else np.empty((0, 2))
 
 
 def grid_around(points: np.ndarray, margin: float, cells: int = _CELLS) -> tuple[np.ndarray, np.ndarray]:

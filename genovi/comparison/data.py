@@ -1,0 +1,317 @@
+"""What all methods of a benchmark are given: the same people, sites and principal components, prepared once.
+
+    DIR/data/seeds.npz      everybody
+    DIR/data/split1.npz     four fifths of the people, and the other fifth projected onto their axes
+
+Sites are chosen by quality control before genotypes are masked, so that they are the same whatever is masked; only
+sites that no longer vary go. Components of incomplete samples are least squares on what is observed, as everywhere in
+genovi. Splits are stratified by population; nothing else sees labels before the judging.
+
+Files are NumPy archives without pickled objects.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from genovi.comparison.cells import INDUCTIVE, Cell
+from genovi.comparison.config import FOLDS, BenchmarkConfig
+from genovi.encoding import Components
+from genovi.errors import DataError
+from genovi.files import atomic_path
+from genovi.genotypes.filtering import apply_qc
+from genovi.genotypes.matching import align, match_variants
+from genovi.genotypes.matrix import GenotypeMatrix, pack
+from genovi.labels import SampleLabels, match
+from genovi.placing import check_observed, missing_shares
+from genovi.preparing import FittedComponents, check_axes, check_samples, fit_components
+from genovi.reference import reference_of
+from genovi.seeding import Seeds
+from genovi.structure.projection import project, sample_blocks
+
+logger = logging.getLogger("genovi")
+
+SEED = 0  # of masks and splits, which are the same for all methods and seeds
+_PCA_SEED = 1
+_LEAST_FOR_FST = 3
+
+
+@dataclass(frozen=True)
+class People:
+    """Samples on the axes that all methods share.
+
+    Attributes:
+        samples: Identifiers.
+        populations: Population of each, "" where there is none, shape (n,), str.
+        groups: What populations belong to, likewise; shape (0,) where there is no such column.
+        x: Noise-scaled principal components, shape (n, k), float64.
+        missing: Share of the sites missing in each, shape (n,), float64.
+        excess: Covariance that missing genotypes add to x, shape (n, k, k), float64; shape (0,) where none is missing.
+    """
+
+    samples: np.ndarray
+    populations: np.ndarray
+    groups: np.ndarray
+    x: np.ndarray
+    missing: np.ndarray
+    excess: np.ndarray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Identifiers as strings."""
+        return tuple(self.samples.tolist())
+
+    @property
+    def components(self) -> Components:
+        """As a model sees them."""
+        return Components(self.x, self.missing, self.excess if self.excess.size else None)
+
+    @property
+    def labels(self) -> SampleLabels:
+        """Columns ``pop`` and, where there are groups, ``super_pop``."""
+        columns = {"pop": tuple(self.populations.tolist())}
+        if self.groups.size:
+            columns["super_pop"] = tuple(self.groups.tolist())
+        return SampleLabels(self.names, columns)
+
+
+@dataclass(frozen=True)
+class CellData:
+    """What the cells of one fit are given.
+
+    Attributes:
+        fitted: Who is in the fit.
+        new: Who is not; None in the transductive protocol.
+        noise_floor: Standard deviation of the noise in each component, shape (k,), float64.
+        reference: Components that neighbourhoods are compared with, of complete genotypes, shape (n, m), float64;
+            shape (0,) in the inductive protocol.
+        fst_populations: Populations of ``fst``, shape (p,), str.
+        fst: Hudson's F_ST between them, shape (p, p), float64; shape (0,) where there is none.
+        n_sites: Sites of the components.
+        seconds: What quality control and components took.
+    """
+
+    fitted: People
+    new: People | None
+    noise_floor: np.ndarray
+    reference: np.ndarray
+    fst_populations: np.ndarray
+    fst: np.ndarray
+    n_sites: int
+    seconds: float
+
+    def save(self, path: Path) -> None:
+        """Write all arrays into one file."""
+        arrays = {name: getattr(self, name) for name in ("noise_floor", "reference", "fst_populations", "fst")}
+        arrays |= {"n_sites": np.array(self.n_sites), "seconds": np.array(self.seconds)}
+        for part in ("fitted", "new"):
+            people = getattr(self, part)
+            if people is not None:
+                arrays |= {f"{part}.{f.name}": getattr(people, f.name) for f in fields(People)}
+        with atomic_path(path) as temporary:
+            np.savez(temporary, **arrays)
+
+    @staticmethod
+    def load(path: Path) -> CellData:
+        """Read them back."""
+        with np.load(path, allow_pickle=False) as archive:
+            people = {
+                part: People(**{f.name: archive[f"{part}.{f.name}"] for f in fields(People)})
+                for part in ("fitted", "new")
+                if f"{part}.x" in archive
+            }
+            names = ("noise_floor", "reference", "fst_populations", "fst")
+            arrays = {name: archive[name] for name in names}
+            n_sites, seconds = int(archive["n_sites"]), float(archive["seconds"])
+            return CellData(people["fitted"], people.get("new"), **arrays, n_sites=n_sites, seconds=seconds)
+
+
+def data_of(out: Path, cell: Cell) -> Path:
+    """File with what a cell is given."""
+    return out / "data" / (f"split{cell.number}.npz" if cell.protocol == INDUCTIVE else "seeds.npz")
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """Labels in the order of the samples.
+
+    Attributes:
+        labels: The table.
+        population: Its column of populations.
+        group: Its column of groups; None for none.
+    """
+
+    labels: SampleLabels
+    population: str
+    group: str | None
+
+    def of(self, samples: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Populations and groups of ``samples``, each shape (n,), str; groups of shape (0,) where there are none."""
+        matched = match(self.labels, samples)
+        groups = () if self.group is None else matched.column(self.group)
+        return np.array(matched.column(self.population), dtype=str), np.array(groups, dtype=str)
+
+
+def stratified_folds(populations: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Five splits into four fifths and one fifth, in which every sample is new once.
+
+    Args:
+        populations: Of each sample, "" where it has none; each is spread evenly over the folds.
+
+    Yields:
+        Places of the samples in the fit and of the new ones, both ascending.
+
+    Raises:
+        DataError: no population has a sample for each fold.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    names = np.asarray(populations, dtype=str)
+    if np.unique(names, return_counts=True)[1].max() < FOLDS:
+        raise DataError(
+            f"no population has {FOLDS} samples",
+            why="splits into old and new samples are stratified by population",
+            fix="--splits 0",
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(np.zeros(len(names)), names))
+    for old, new in folds:
+        yield np.sort(old), np.sort(new)
+
+
+def everybody(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkConfig) -> CellData:
+    """What transductive cells are given.
+
+    Args:
+        matrix: Genotypes as read.
+        labels: Of their samples.
+        config: What to do.
+
+    Raises:
+        GenoviError: its children, where the data do not suit.
+    """
+    start = time.perf_counter()
+    clean, qc = apply_qc(matrix, config.qc)
+    check_samples(clean.n_samples, clean.source, qc)
+    masked = _masked(clean, config.mask, "everybody")
+    people, components = _fitted(masked, labels, config)
+    seconds = time.perf_counter() - start
+    place = {name: i for i, name in enumerate(matrix.samples)}
+    known = reference_of(
+        matrix.take_samples(np.array([place[name] for name in clean.samples])),
+        labels.labels, labels.population, config.qc,
+    )  # fmt: skip
+    enough = len(known.populations) >= _LEAST_FOR_FST
+    return CellData(
+        fitted=people,
+        new=None,
+        noise_floor=components.noise_floor,
+        reference=known.components,
+        fst_populations=np.array(known.populations if enough else (), dtype=str),
+        fst=known.fst if enough else np.empty(0),
+        n_sites=masked.n_variants,
+        seconds=seconds,
+    )
+
+
+def split(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkConfig, number: int) -> CellData:
+    """What inductive cells of one split are given: quality control and axes of the four fifths alone.
+
+    Args:
+        matrix: Genotypes as read.
+        labels: Of their samples.
+        config: What to do.
+        number: Of the split, from 1.
+
+    Raises:
+        GenoviError: its children, where the data do not suit.
+    """
+    populations, _ = labels.of(matrix.samples)
+    old, new = list(stratified_folds(populations.tolist()))[number - 1]
+    start = time.perf_counter()
+    clean, qc = apply_qc(matrix.take_samples(old), config.qc)
+    check_samples(clean.n_samples, clean.source, qc)
+    people, components = _fitted(_masked(clean, config.mask, f"split{number}/old"), labels, config)
+    sites = components.standardiser.variants
+    query = matrix.take_samples(new)
+    query = align(query, match_variants(sites, query.variants))
+    query = _with_gaps(query, config.mask, f"split{number}/new")
+    check_observed(missing_shares(query), query)
+    parts = [project(components.axes, components.standardiser, part) for part in sample_blocks(query)]
+    seen = [Components.of(part, components.noise_scale) for part in parts]
+    none = np.empty(0)
+    return CellData(
+        fitted=people,
+        new=_people(query.samples, labels, _joined(seen)),
+        noise_floor=components.noise_floor,
+        reference=none,
+        fst_populations=np.array((), dtype=str),
+        fst=none,
+        n_sites=len(sites),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _fitted(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkConfig) -> tuple[People, FittedComponents]:
+    """Samples of the fit, and their axes."""
+    check_axes(matrix, config.pcs)
+    missing = missing_shares(matrix)
+    check_observed(missing, matrix)
+    found = fit_components(matrix, config.pcs, Seeds(_PCA_SEED), incomplete=bool(missing.any()))
+    seen = Components(found.x, missing)
+    if missing.any():
+        parts = [project(found.axes, found.standardiser, part, training=True) for part in sample_blocks(matrix)]
+        seen = _joined([Components.of(part, found.noise_scale) for part in parts])
+    return _people(matrix.samples, labels, seen), found
+
+
+def _joined(parts: Sequence[Components]) -> Components:
+    """Samples of several parts, one after another."""
+    excess = None
+    if any(part.excess is not None for part in parts):
+        zero = [np.zeros((len(part.x), part.x.shape[1], part.x.shape[1])) for part in parts]
+        excess = np.concatenate([z if p.excess is None else p.excess for p, z in zip(parts, zero, strict=True)])
+    return Components(np.concatenate([p.x for p in parts]), np.concatenate([p.missing for p in parts]), excess)
+
+
+def _people(samples: Sequence[str], labels: LabelColumns, seen: Components) -> People:
+    excess = np.empty(0) if seen.excess is None else seen.excess
+    return People(np.array(samples, dtype=str), *labels.of(samples), seen.x, seen.missing, excess)
+
+
+def _masked(matrix: GenotypeMatrix, share: float, stream: str) -> GenotypeMatrix:
+    """``matrix`` with gaps, without the sites that do not vary any more."""
+    if share == 0:
+        return matrix
+    gappy = _with_gaps(matrix, share, stream)
+    varies = np.concatenate([_varies(dosages) for _, dosages in gappy.blocks()])
+    if not varies.all():
+        logger.info("%d of %d sites do not vary where observed and are left out", (~varies).sum(), len(varies))
+    if not varies.any():
+        raise DataError("no site varies where observed", where=f"--mask {share:g}", fix="mask fewer genotypes")
+    return gappy.take_variants(varies)
+
+
+def _with_gaps(matrix: GenotypeMatrix, share: float, stream: str) -> GenotypeMatrix:
+    """``matrix`` with a random share of its genotypes missing."""
+    if share == 0:
+        return matrix
+    rng = Seeds(SEED).numpy(f"mask/{share:g}/{stream}")
+    parts = []
+    for _, dosages in matrix.blocks():
+        parts.append(pack(np.where(rng.random(dosages.shape) < share, np.int8(-1), dosages)))
+    return replace(matrix, packed=np.concatenate(parts))
+
+
+def _varies(dosages: np.ndarray) -> np.ndarray:
+    """Whether both alleles are observed at each site, shape (n_sites,), bool."""
+    other = ((dosages == 0) | (dosages == 1)).any(axis=1)
+    return np.asarray(other & (dosages > 0).any(axis=1))

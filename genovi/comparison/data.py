@@ -16,6 +16,7 @@ import logging
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -205,10 +206,9 @@ def everybody(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkCon
     people, components = _fitted(masked, labels, config)
     seconds = time.perf_counter() - start
     place = {name: i for i, name in enumerate(matrix.samples)}
-    known = reference_of(
-        matrix.take_samples(np.array([place[name] for name in clean.samples])),
-        labels.labels, labels.population, config.qc,
-    )  # fmt: skip
+    same = matrix.take_samples(np.array([place[name] for name in clean.samples]))
+    with _said_already():
+        known = reference_of(same, labels.labels, labels.population, config.qc)
     enough = len(known.populations) >= _LEAST_FOR_FST
     return CellData(
         fitted=people,
@@ -234,6 +234,11 @@ def split(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkConfig,
     Raises:
         GenoviError: its children, where the data do not suit.
     """
+    with _said_already():
+        return _split(matrix, labels, config, number)
+
+
+def _split(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkConfig, number: int) -> CellData:
     populations, _ = labels.of(matrix.samples)
     old, new = list(stratified_folds(populations.tolist()))[number - 1]
     start = time.perf_counter()
@@ -315,3 +320,14 @@ def _varies(dosages: np.ndarray) -> np.ndarray:
     """Whether both alleles are observed at each site, shape (n_sites,), bool."""
     other = ((dosages == 0) | (dosages == 1)).any(axis=1)
     return np.asarray(other & (dosages > 0).any(axis=1))
+
+
+@contextmanager
+def _said_already() -> Iterator[None]:
+    """Without the library's messages: those about everybody were shown, and parts of them say the same again."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -69,6 +69,7 @@ SECTIONS = {
     "Bounds of new people, nats per sample": _bounds("new_", INDUCTIVE),
     "Cost of one fit": (
         Measure("seconds", "seconds", TRANSDUCTIVE, 1),
+        Measure("cpu_seconds", "CPU seconds", TRANSDUCTIVE, 1),
         Measure("memory_mib", "peak memory, MiB", TRANSDUCTIVE, 0),
     ),
 }

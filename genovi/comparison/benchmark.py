@@ -106,7 +106,7 @@ def run_benchmark(
         data.save(path)
     del prepared
 
-    kept = {cell: found for cell in cells if (found := Result.read(out, cell)) is not None and found.settled}
+    kept = _settled(out, cells)
     if kept:
         logger.info("%d of %d fits are there already", len(kept), len(cells))
 
@@ -120,7 +120,7 @@ def run_benchmark(
     todo = [cell for cell in cells if cell not in kept]
     threads = config.training.threads or 1
     if not run_cells(out, todo, jobs=jobs, threads=threads, stopping=stopping, done=done):
-        raise _interrupted(f"{len(kept)} of {len(cells)} fits are done", f"they are kept in {out}")
+        raise _interrupted(f"{len(_settled(out, cells))} of {len(cells)} fits are done", f"they are kept in {out}")
     results = [kept[cell] for cell in cells]
     provenance.finish()
     summaries = _write(out, facts, config, results, provenance)
@@ -132,6 +132,11 @@ def run_benchmark(
     figures = _draw(out, config, results, columns, provenance.command)
     tables = [out / name for name in ("table.tsv", "table.md", "table.json")]
     return BenchmarkSummary(out, tuple(summaries), tuple(results), (*tables, *figures), provenance)
+
+
+def _settled(out: Path, cells: Sequence[Cell]) -> dict[Cell, Result]:
+    """Results that are there and stay."""
+    return {cell: found for cell in cells if (found := Result.read(out, cell)) is not None and found.settled}
 
 
 def _columns(labels: SampleLabels, config: BenchmarkConfig) -> LabelColumns:

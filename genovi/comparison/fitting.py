@@ -82,8 +82,11 @@ def run_cell(out: Path, cell: Cell, data: CellData, model: ModelConfig, training
 
 def _run(out: Path, cell: Cell, method: Method, data: CellData, model: ModelConfig, training: TrainingConfig) -> Result:
     if method.name == "umap":
-        few = slice(0, _WARM_UP)
-        umap_embedding(data.fitted.x[few], data.fitted.names[few], Seeds(0))
+        few = data.fitted.x[:_WARM_UP], data.fitted.names[:_WARM_UP]
+        if data.new is None:
+            umap_embedding(*few, Seeds(0))
+        else:
+            umap_inductive(*few, *few, Seeds(0))
     start, worked = time.perf_counter(), time.process_time()
     if method.posterior is None:
         made = _baseline(method, cell.number, data, model.latent_dim)

@@ -16,9 +16,10 @@ import numpy as np
 
 from genovi.comparison.cells import FINISHED, TRANSDUCTIVE, Cell, Result
 from genovi.comparison.config import BenchmarkConfig
-from genovi.comparison.data import CellData, LabelColumns, data_of, everybody, split
+from genovi.comparison.data import LabelColumns, everybody, split
 from genovi.comparison.folder import MANIFEST, Manifest, check, claim
 from genovi.comparison.running import run_cells
+from genovi.comparison.shared import CellData, data_of
 from genovi.comparison.table import Summary, frame, markdown, short, summarise
 from genovi.embedding import Embedding
 from genovi.errors import InterruptedRunError, TrainingError

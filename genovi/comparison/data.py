@@ -1,13 +1,8 @@
 """What all methods of a benchmark are given: the same people, sites and principal components, prepared once.
 
-    DIR/data/seeds.npz      everybody
-    DIR/data/split1.npz     four fifths of the people, and the other fifth projected onto their axes
-
 Sites are chosen by quality control before genotypes are masked, so that they are the same whatever is masked; only
 sites that no longer vary go. Components of incomplete samples are least squares on what is observed, as everywhere in
 genovi. Splits are stratified by population; nothing else sees labels before the judging.
-
-Files are NumPy archives without pickled objects.
 """
 
 from __future__ import annotations
@@ -17,16 +12,14 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from genovi.comparison.cells import INDUCTIVE, Cell
 from genovi.comparison.config import FOLDS, BenchmarkConfig
+from genovi.comparison.shared import CellData, People
 from genovi.encoding import Components
 from genovi.errors import DataError
-from genovi.files import atomic_path
 from genovi.genotypes.filtering import apply_qc
 from genovi.genotypes.matching import align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix, pack
@@ -42,101 +35,6 @@ logger = logging.getLogger("genovi")
 SEED = 0  # of masks and splits, which are the same for all methods and seeds
 _PCA_SEED = 1
 _LEAST_FOR_FST = 3
-
-
-@dataclass(frozen=True)
-class People:
-    """Samples on the axes that all methods share.
-
-    Attributes:
-        samples: Identifiers.
-        populations: Population of each, "" where there is none, shape (n,), str.
-        groups: What populations belong to, likewise; shape (0,) where there is no such column.
-        x: Noise-scaled principal components, shape (n, k), float64.
-        missing: Share of the sites missing in each, shape (n,), float64.
-        excess: Covariance that missing genotypes add to x, shape (n, k, k), float64; shape (0,) where none is missing.
-    """
-
-    samples: np.ndarray
-    populations: np.ndarray
-    groups: np.ndarray
-    x: np.ndarray
-    missing: np.ndarray
-    excess: np.ndarray
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Identifiers as strings."""
-        return tuple(self.samples.tolist())
-
-    @property
-    def components(self) -> Components:
-        """As a model sees them."""
-        return Components(self.x, self.missing, self.excess if self.excess.size else None)
-
-    @property
-    def labels(self) -> SampleLabels:
-        """Columns ``pop`` and, where there are groups, ``super_pop``."""
-        columns = {"pop": tuple(self.populations.tolist())}
-        if self.groups.size:
-            columns["super_pop"] = tuple(self.groups.tolist())
-        return SampleLabels(self.names, columns)
-
-
-@dataclass(frozen=True)
-class CellData:
-    """What the cells of one fit are given.
-
-    Attributes:
-        fitted: Who is in the fit.
-        new: Who is not; None in the transductive protocol.
-        noise_floor: Standard deviation of the noise in each component, shape (k,), float64.
-        reference: Components that neighbourhoods are compared with, of complete genotypes, shape (n, m), float64;
-            shape (0,) in the inductive protocol.
-        fst_populations: Populations of ``fst``, shape (p,), str.
-        fst: Hudson's F_ST between them, shape (p, p), float64; shape (0,) where there is none.
-        n_sites: Sites of the components.
-        seconds: What quality control and components took.
-    """
-
-    fitted: People
-    new: People | None
-    noise_floor: np.ndarray
-    reference: np.ndarray
-    fst_populations: np.ndarray
-    fst: np.ndarray
-    n_sites: int
-    seconds: float
-
-    def save(self, path: Path) -> None:
-        """Write all arrays into one file."""
-        arrays = {name: getattr(self, name) for name in ("noise_floor", "reference", "fst_populations", "fst")}
-        arrays |= {"n_sites": np.array(self.n_sites), "seconds": np.array(self.seconds)}
-        for part in ("fitted", "new"):
-            people = getattr(self, part)
-            if people is not None:
-                arrays |= {f"{part}.{f.name}": getattr(people, f.name) for f in fields(People)}
-        with atomic_path(path) as temporary:
-            np.savez(temporary, **arrays)
-
-    @staticmethod
-    def load(path: Path) -> CellData:
-        """Read them back."""
-        with np.load(path, allow_pickle=False) as archive:
-            people = {
-                part: People(**{f.name: archive[f"{part}.{f.name}"] for f in fields(People)})
-                for part in ("fitted", "new")
-                if f"{part}.x" in archive
-            }
-            names = ("noise_floor", "reference", "fst_populations", "fst")
-            arrays = {name: archive[name] for name in names}
-            n_sites, seconds = int(archive["n_sites"]), float(archive["seconds"])
-            return CellData(people["fitted"], people.get("new"), **arrays, n_sites=n_sites, seconds=seconds)
-
-
-def data_of(out: Path, cell: Cell) -> Path:
-    """File with what a cell is given."""
-    return out / "data" / (f"split{cell.number}.npz" if cell.protocol == INDUCTIVE else "seeds.npz")
 
 
 @dataclass(frozen=True)

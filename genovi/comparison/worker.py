@@ -19,9 +19,9 @@ def main() -> None:
     out, method, protocol, number, threads, parent = sys.argv[1:]
     threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
     from genovi.comparison.cells import Cell
-    from genovi.comparison.data import CellData, data_of
     from genovi.comparison.fitting import run_cell
     from genovi.comparison.folder import read_manifest
+    from genovi.comparison.shared import CellData, data_of
     from genovi.model.config import ModelConfig
     from genovi.training.config import TrainingConfig
 

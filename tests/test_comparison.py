@@ -18,6 +18,7 @@ from helpers import REPO, simulate_structure, write_vcf
 from scipy import stats
 from typer.testing import CliRunner, Result
 
+from genovi.comparison.benchmark import draw_embeddings
 from genovi.comparison.cells import CRASHED, DIVERGED, FINISHED, INDUCTIVE, TRANSDUCTIVE, Cell
 from genovi.comparison.cells import Result as CellResult
 from genovi.comparison.config import BenchmarkConfig
@@ -383,6 +384,20 @@ def test_no_population_large_enough_for_splits() -> None:
         list(stratified_folds(["a", "b"] * 4))
     with pytest.raises(ConfigError, match="king-cutoff"):
         BenchmarkConfig(qc=QCConfig(king_cutoff=0.1))
+
+
+def test_flat_maps_of_all_methods_find_room(tmp_path: Path) -> None:
+    flat = np.random.default_rng(0).normal(size=(60, 2)) * [100, 1]
+    names = tuple(f"s{i}" for i in range(60))
+    (tmp_path / "cells").mkdir()
+    cells = [Cell(name, TRANSDUCTIVE, 1) for name in METHODS]
+    for cell in cells:
+        Embedding(names, flat).write_tsv(cell.embedding_in(tmp_path))
+    columns = LabelColumns(SampleLabels(names, {"pop": ("a", "b") * 30}), "pop", None)
+    results = [CellResult(cell, FINISHED) for cell in cells]
+    files = draw_embeddings(tmp_path, BenchmarkConfig(), results, columns, "genovi benchmark")
+    assert [file.name for file in files] == ["embeddings.png", "embeddings.pdf"]
+    assert all(file.stat().st_size > 10_000 for file in files)
 
 
 def test_data_files() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -30,6 +31,7 @@ from genovi.labels import SampleLabels
 from genovi.plotting.ancestry import plot_ancestry
 from genovi.plotting.coloring import ColorBy
 from genovi.plotting.composing import AncestryOptions
+from genovi.plotting.figures import Sheet
 from genovi.preparing import check_samples
 from genovi.provenance import Provenance, version
 from genovi.training.device import choose_device
@@ -37,6 +39,8 @@ from genovi.training.device import choose_device
 logger = logging.getLogger("genovi")
 
 FIGURES = ("embeddings.png", "embeddings.pdf")
+_PAGE = 180  # mm
+_PANEL = 75  # mm across: flat maps of many methods stay readable
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def run_benchmark(
         raise TrainingError(
             "no fit finished", where=out, why=f"{first.cell.method}, {first.cell.run}, {first.state}: {first.why}"
         )
-    figures = _draw(out, config, results, columns, provenance.command)
+    figures = draw_embeddings(out, config, results, columns, provenance.command)
     tables = [out / name for name in ("table.tsv", "table.md", "table.json")]
     return BenchmarkSummary(out, tuple(summaries), tuple(results), (*tables, *figures), provenance)
 
@@ -253,7 +257,7 @@ def _write(
     return summaries
 
 
-def _draw(
+def draw_embeddings(
     out: Path, config: BenchmarkConfig, results: Sequence[Result], columns: LabelColumns, command: str
 ) -> list[Path]:
     """Embeddings of everybody side by side: of each method the first seed that finished, whatever its scores."""
@@ -269,7 +273,8 @@ def _draw(
     if not shown:
         return []
     shown = [replace(one, mean=_scaled(one.mean, shown[0].mean)) for one in shown]
-    options = AncestryOptions(by=ColorBy(columns.population, columns.group))
+    sheet = Sheet.parse(f"{max(_PAGE, _PANEL * math.ceil(math.sqrt(len(shown))))}")
+    options = AncestryOptions(by=ColorBy(columns.population, columns.group), sheet=sheet)
     files = [out / name for name in FIGURES]
     for file in files:
         plot_ancestry(

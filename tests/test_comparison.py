@@ -23,6 +23,7 @@ from genovi.comparison.cells import CRASHED, DIVERGED, FINISHED, INDUCTIVE, TRAN
 from genovi.comparison.cells import Result as CellResult
 from genovi.comparison.config import BenchmarkConfig
 from genovi.comparison.data import LabelColumns, everybody, split, stratified_folds
+from genovi.comparison.fitting import run_cell
 from genovi.comparison.methods import METHODS, parse_methods
 from genovi.comparison.running import run_cells
 from genovi.comparison.shared import CellData, data_of
@@ -31,6 +32,8 @@ from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError
 from genovi.genotypes.quality import QCConfig
 from genovi.labels import SampleLabels
+from genovi.model.config import ModelConfig
+from genovi.training.config import TrainingConfig
 from genovi_cli.app import app
 
 FAST = ("--epochs", "3", "--batch-size", "64", "--device", "cpu", "--threads", "1")
@@ -240,7 +243,7 @@ def test_a_folder_of_something_else_is_not_touched(made: tuple[Path, Result, Res
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("--methods", "pca,phate"), 2, "unknown method 'phate' (--methods): choose from pca, tsne, umap"),
+        (("--methods", "pca,phate"), 2, "unknown method 'phate' (--methods): choose from pca, pca10, tsne, umap"),
         (("--methods", ","), 2, "no method named"),
         (("--mask", "1"), 2, "--mask must lie in [0, 1)"),
         (("--mask", "-0.1"), 2, "--mask must lie in [0, 1)"),
@@ -379,6 +382,23 @@ def test_cells_of_a_plan() -> None:
     ]  # fmt: skip
 
 
+def test_how_many_components_baselines_see(made: tuple[Path, Result, Result], tmp_path: Path) -> None:
+    plan = CellData.load(data_of(made[0] / "out", Cell("pca", TRANSDUCTIVE, 1)))
+    x = np.random.default_rng(0).normal(size=(210, 20))
+    (tmp_path / "cells").mkdir()
+    for name, dimensions, seen in (("pca", 2, 2), ("pca10", 10, 10), ("tsne", 2, 15)):
+        cell, maps = Cell(name, TRANSDUCTIVE, 1), []
+        for column in (seen, seen - 1):
+            other = x.copy()
+            other[:, column] += 5.0 * np.arange(210)
+            for data in (x, other):
+                given = replace(plan, fitted=replace(plan.fitted, x=data))
+                assert run_cell(tmp_path, cell, given, ModelConfig(), TrainingConfig()).state == FINISHED
+                maps.append(Embedding.read_tsv(cell.embedding_in(tmp_path)).mean)
+        assert maps[0].shape == (210, dimensions)
+        assert np.array_equal(maps[0], maps[1]) and not np.allclose(maps[2], maps[3])
+
+
 def test_no_population_large_enough_for_splits() -> None:
     with pytest.raises(DataError, match="--splits 0"):
         list(stratified_folds(["a", "b"] * 4))
@@ -392,7 +412,8 @@ def test_flat_maps_of_all_methods_find_room(tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
     cells = [Cell(name, TRANSDUCTIVE, 1) for name in METHODS]
     for cell in cells:
-        Embedding(names, flat).write_tsv(cell.embedding_in(tmp_path))
+        if METHODS[cell.method].is_map:
+            Embedding(names, flat).write_tsv(cell.embedding_in(tmp_path))
     columns = LabelColumns(SampleLabels(names, {"pop": ("a", "b") * 30}), "pop", None)
     results = [CellResult(cell, FINISHED) for cell in cells]
     files = draw_embeddings(tmp_path, BenchmarkConfig(), results, columns, "genovi benchmark")

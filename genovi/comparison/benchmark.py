@@ -268,7 +268,7 @@ def draw_embeddings(
     shown = [
         replace(Embedding.read_tsv(first[method.name].embedding_in(out)), method=method.name)
         for method in config.methods
-        if method.name in first
+        if method.is_map and method.name in first
     ]
     if not shown:
         return []

@@ -77,7 +77,7 @@ def run_cell(out: Path, cell: Cell, data: CellData, model: ModelConfig, training
 
 def _run(out: Path, cell: Cell, method: Method, data: CellData, model: ModelConfig, training: TrainingConfig) -> Result:
     if method.name == "umap":
-        few = data.fitted.x[:_WARM_UP], data.fitted.names[:_WARM_UP]
+        few = data.fitted.x[:_WARM_UP, : method.components], data.fitted.names[:_WARM_UP]
         if data.new is None:
             umap_embedding(*few, Seeds(0))
         else:
@@ -104,14 +104,17 @@ def _run(out: Path, cell: Cell, method: Method, data: CellData, model: ModelConf
 
 def _baseline(method: Method, seed: int, data: CellData, d: int) -> _Made:
     fitted, new = data.fitted, data.new
-    if method.name == "pca":
-        placed = None if new is None else pca_embedding(new.x, new.names, d)
-        return _Made(pca_embedding(fitted.x, fitted.names, d), placed)
+    x = fitted.x[:, : method.components]
+    y = None if new is None else new.x[:, : method.components]
+    if method.name in ("pca", "pca10"):
+        n = d if method.is_map else x.shape[1]
+        placed = None if new is None or y is None else pca_embedding(y, new.names, n)
+        return _Made(pca_embedding(x, fitted.names, n), placed)
     if method.name == "tsne":
-        return _Made(tsne_embedding(fitted.x, fitted.names, Seeds(seed), n_dimensions=d))
-    if new is None:
-        return _Made(umap_embedding(fitted.x, fitted.names, Seeds(seed), n_dimensions=d))
-    return _Made(*umap_inductive(fitted.x, fitted.names, new.x, new.names, Seeds(seed), n_dimensions=d))
+        return _Made(tsne_embedding(x, fitted.names, Seeds(seed), n_dimensions=d))
+    if new is None or y is None:
+        return _Made(umap_embedding(x, fitted.names, Seeds(seed), n_dimensions=d))
+    return _Made(*umap_inductive(x, fitted.names, y, new.names, Seeds(seed), n_dimensions=d))
 
 
 def _old(made: _Made, data: CellData) -> tuple[dict[str, float | None], dict[str, Any]]:

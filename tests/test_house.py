@@ -34,6 +34,7 @@ FLOORS = {
     "bounds": 4,
     "scores": 4,
     "reference": 4,
+    "preparing": 4,
     "training": 5,
     "encoding": 5,
     "baselines": 5,
@@ -51,6 +52,7 @@ FLOORS = {
     "pipeline": 7,
     "applying": 7,
     "measuring": 7,
+    "comparison": 7,
     "api": 8,
     "cli": 8,
     "__main__": 8,  # `python -m genovi` is the command line
@@ -87,6 +89,7 @@ WITHOUT_TORCH = (
     "embedding",
     "scores",
     "reference",
+    "preparing",
     "evaluation",
     "plotting",
     "resampling",

@@ -31,6 +31,7 @@ from genovi_cli.commands import (
     plot,
     plot_map,
     report,
+    simulate,
     slurm,
     train,
 )
@@ -201,6 +202,7 @@ plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")
 app.command("ensemble", cls=Command)(ensemble.ensemble)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("simulate", cls=Command)(simulate.simulate)
 app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)
 app.command("card", cls=Command)(card.card)

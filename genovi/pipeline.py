@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from genovi.errors import ConfigError, DataError
 from genovi.files import atomic_folder, check_writable
 from genovi.genotypes.batches import joined_name
+from genovi.genotypes.diploidy import check_diploid
 from genovi.genotypes.filtering import filter_sources
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.memory import plan_memory
@@ -25,6 +27,7 @@ from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.reading import describe, open_sources
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
+from genovi.model.rows import Data, GenotypeRows, Genotypes, Sites
 from genovi.placing import check_observed, embedding_seed, misfit_quantiles, missing_shares, place, place_relatives
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
@@ -33,7 +36,7 @@ from genovi.structure.pca import PrincipalAxes, fit_axes
 from genovi.structure.projection import project, sample_blocks
 from genovi.structure.standardise import Standardiser
 from genovi.summaries import TrainSummary, measure_bounds
-from genovi.trained import TrainedModel
+from genovi.trained import TrainedModel, genotypes_of, sites_of
 from genovi.training.checkpointing import SUFFIX, Checkpoints
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device
@@ -159,8 +162,9 @@ def train_run(
     checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing)
     try:
         trained = fit(
-            cohort.x, config.model, config.training, Seeds(config.seed), monitor, cohort.noise_floor, checkpoints
-        )
+            cohort.x, config.model, config.training, Seeds(config.seed), monitor, cohort.noise_floor, checkpoints,
+            genotypes=cohort.genotypes,
+        )  # fmt: skip
     except DivergedError as error:
         if error.fit.history:
             aside = out.with_name(out.name + ".diverged")
@@ -194,6 +198,20 @@ class _Cohort:
     axes: PrincipalAxes
     noise_scale: float
     qc: QCReport
+    binomial: bool
+
+    @property
+    def genotypes(self) -> tuple[Genotypes, Sites] | None:
+        """What a likelihood of genotypes sees; None for one of components."""
+        if not self.binomial:
+            return None
+        return genotypes_of(self.matrix), sites_of(self.axes, self.standardiser, self.noise_scale)
+
+    @property
+    def data(self) -> Data:
+        """What the model sees."""
+        x = torch.as_tensor(self.x, dtype=torch.float32)
+        return GenotypeRows.of(x, genotypes_of(self.matrix)) if self.binomial else x
 
     @property
     def noise_floor(self) -> np.ndarray:
@@ -212,6 +230,8 @@ def _prepare(
     _check_axes(matrix, config.pcs)
     missing = missing_shares(matrix)
     check_observed(missing, matrix)
+    if config.model.likelihood == "binomial":
+        check_diploid(matrix)
     names = matrix.samples
     if qc.relatives is not None and qc.relatives.matrix.n_samples:
         check_observed(missing_shares(qc.relatives.matrix), qc.relatives.matrix)
@@ -230,7 +250,8 @@ def _prepare(
         parts = [project(axes, standardiser, part, training=True).scores for part in sample_blocks(matrix)]
         scores = np.concatenate(parts)
     noise_scale = math.sqrt(axes.noise.edge)
-    return _Cohort(matrix, scores / noise_scale, standardiser, axes, noise_scale, qc)
+    binomial = config.model.likelihood == "binomial"
+    return _Cohort(matrix, scores / noise_scale, standardiser, axes, noise_scale, qc, binomial)
 
 
 def _check_samples(n: int, source: str, qc: QCReport | None = None) -> None:
@@ -267,7 +288,7 @@ def _report_labels(labels: SampleLabels, samples: tuple[str, ...]) -> None:
 def _write_run(
     out: Path, trained: Fit, cohort: _Cohort, config: RunConfig, provenance: Provenance, log_lines: Callable[[], str]
 ) -> TrainSummary:
-    bounds = measure_bounds(trained, cohort.x, Seeds(config.seed).integer("bounds"))
+    bounds = measure_bounds(trained, cohort.data, Seeds(config.seed).integer("bounds"))
     model = TrainedModel(
         model=trained.model,
         standardiser=cohort.standardiser,

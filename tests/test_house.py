@@ -31,6 +31,7 @@ FLOORS = {
     "bounds": 4,
     "scores": 4,
     "reference": 4,
+    "likeness": 4,
     "training": 5,
     "encoding": 5,
     "baselines": 5,
@@ -47,6 +48,7 @@ FLOORS = {
     "pipeline": 7,
     "applying": 7,
     "measuring": 7,
+    "simulating": 7,
     "api": 8,
     "cli": 8,
     "__main__": 8,  # `python -m genovi` is the command line
@@ -83,6 +85,7 @@ WITHOUT_TORCH = (
     "embedding",
     "scores",
     "reference",
+    "likeness",
     "evaluation",
     "plotting",
     "resampling",

@@ -22,6 +22,7 @@ class TrainingConfig:
         lr: Peak learning rate of Adam, decayed by a cosine.
         objective: "elbo", or "iwae" for the importance-weighted bound; a posterior without a density has its own.
         draws: Paths K of the importance-weighted bound; used by "iwae" only.
+        batch_variants: Variants in a step of the binomial likelihood, drawn anew for each step; 0 takes all.
         sleep_weight: Weight lambda of the sleep term; 0 switches it off.
         holdout: Share of samples held out for the early-stopping bound.
         patience: Epochs without a better held-out bound before training stops.
@@ -35,6 +36,7 @@ class TrainingConfig:
     lr: float = 5e-3
     objective: str = "elbo"
     draws: int = 8
+    batch_variants: int = 0
     sleep_weight: float = 0.1
     holdout: float = 0.05
     patience: int = 200
@@ -48,6 +50,8 @@ class TrainingConfig:
             raise ConfigError("unknown --objective", where=self.objective, fix=f"choose one of {', '.join(OBJECTIVES)}")
         if self.draws < 1:
             raise ConfigError("--draws must be at least 1", where=self.draws)
+        if self.batch_variants < 0:
+            raise ConfigError("--batch-variants must not be negative", where=self.batch_variants)
         if self.epochs < 0:
             raise ConfigError("--epochs must not be negative", where=self.epochs)
         for option, value in (("steps", self.steps), ("--batch-size", self.batch_size), ("--lr", self.lr)):
@@ -59,10 +63,10 @@ class TrainingConfig:
             raise ConfigError("--threads must be at least 1", where=self.threads)
 
     def check_objective(self, model: ModelConfig) -> None:
-        """Whether the objective suits the posterior.
+        """Whether the objective suits the posterior and the likelihood.
 
         Raises:
-            ConfigError: it needs a density that the posterior does not have.
+            ConfigError: it needs a density that the posterior does not have, or subsets of variants that there are not.
         """
         if self.objective == "iwae" and not model.has_density:
             raise ConfigError(
@@ -70,4 +74,19 @@ class TrainingConfig:
                 where="--objective iwae",
                 why=f"--posterior {model.posterior} has none",
                 fix="leave out --objective",
+            )
+        if not self.batch_variants:
+            return
+        if model.likelihood != "binomial":
+            raise ConfigError(
+                "only a model of genotypes looks at variants in a step",
+                where=f"--batch-variants {self.batch_variants}",
+                fix="add --likelihood binomial, or leave out --batch-variants",
+            )
+        if self.objective == "iwae":
+            raise ConfigError(
+                "the importance-weighted bound takes all variants",
+                where=f"--batch-variants {self.batch_variants}",
+                why="that of a subset is no bound",
+                fix="leave out --batch-variants, or --objective iwae",
             )

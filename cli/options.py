@@ -372,17 +372,19 @@ Epochs = Annotated[
     typer.Option(
         "--epochs",
         rich_help_panel=TRAINING,
-        help="Most passes over the samples; 0 takes as many as 5,500 optimiser steps need.",
+        help="Most passes over the samples; 0 takes as many as 5,500 optimiser steps need "
+        "(1,375 with --likelihood binomial).",
     ),
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Samples in a step.")]
 BatchVariants = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--batch-variants",
         metavar="N",
+        show_default=False,
         rich_help_panel=TRAINING,
-        help="Variants in a step, with --likelihood binomial; 0 takes all.",
+        help="Variants in a step, with --likelihood binomial; 0 takes all. [default: 1024, all with --objective iwae]",
     ),
 ]
 LearningRate = Annotated[float, typer.Option("--lr", rich_help_panel=TRAINING, help="Peak learning rate.")]

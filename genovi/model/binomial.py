@@ -112,7 +112,7 @@ class BinomialLikelihood(Likelihood):
             if observed is not None:
                 volume = volume * observed
             linear = (h * (dosage @ slope)).sum(-1) + dosage @ offset
-            total = total + linear - 2 * volume.sum(-1) + _LOG_2 * (dosage == 1).sum(-1)
+            total = total + linear - 2 * volume.sum(-1) + _LOG_2 * (dosage == 1).to(h.dtype).sum(-1)
         return total * rows.weight
 
     def mean(self, z: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class _BinomialPairs(Pairs):
         lost = h.new_zeros(len(rows), len(h))
         for sites, dosage, observed in rows.blocks(len(h)):
             slope, offset = (part.double() for part in self.likelihood.parameters_of(sites))
-            heterozygous = (dosage == 1).sum(1)
+            heterozygous = (dosage == 1).double().sum(1)
             u += dosage.double() @ slope
             constant += dosage.double() @ offset + _LOG_2 * heterozygous
             if observed is not None:

@@ -158,9 +158,9 @@ class _Trainer:
         self.noise = Noise(seeds.torch("noise", str(self.device)))
         self.held_out_seed = seeds.integer("held-out")
         self.batches = Batches(
-            data[training].to(self.device), config.batch_size, seeds.torch("batches"), config.batch_variants
+            data[training].to(self.device), config.batch_size, seeds.torch("batches"), config.variants_for(model_config)
         )
-        self.epochs = config.epochs or math.ceil(config.steps / self.batches.per_epoch)
+        self.epochs = config.epochs or math.ceil(config.steps_for(model_config) / self.batches.per_epoch)
         self.total = self.epochs * self.batches.per_epoch
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=self.device.type != "mps")
         self.objective = choose_objective(model_config, config)

@@ -154,7 +154,7 @@ def compare_fst(
     fewer than two are left.
     """
     counts = [{name: list(names).count(name) for name in set(names) - {""}} for names in (similar, populations)]
-    kept = sorted(name for name in counts[0] if min(counts[0][name], counts[1].get(name, 0)) >= LEAST_SAMPLES)
+    kept = sorted(str(name) for name in counts[0] if min(counts[0][name], counts[1].get(name, 0)) >= LEAST_SAMPLES)
     if len(kept) < 2:
         return None
     width = len(str(len(kept)))

@@ -80,11 +80,12 @@ class TrainedModel:
         return genotypes_of(matrix) if self.model.config.likelihood == "binomial" else None
 
     @torch.no_grad()
-    def allele_frequencies(self, z: np.ndarray) -> np.ndarray:
+    def allele_frequencies(self, z: np.ndarray, variants: np.ndarray | None = None) -> np.ndarray:
         """Frequency of the counted allele (``standardiser.variants.alt``) in those who live at ``z``.
 
         Args:
             z: Points of the latent space, shape (n, latent_dim).
+            variants: Indices of some variants, shape (m,); None for all.
 
         Returns:
             shape (n, n_variants), float32, in (0, 1), variants in the order of ``standardiser.variants``.
@@ -99,7 +100,9 @@ class TrainedModel:
                 "points of the latent space have another shape", where=tuple(points.shape),
                 fix=f"give one row of {self.model.config.latent_dim} numbers for each point",
             )  # fmt: skip
-        frequencies: np.ndarray = likelihood.frequencies(points.to(likelihood.scale.device)).cpu().numpy()
+        device = likelihood.scale.device
+        chosen = None if variants is None else torch.as_tensor(np.asarray(variants), device=device)
+        frequencies: np.ndarray = likelihood.frequencies(points.to(device), chosen).cpu().numpy()
         return frequencies
 
     @property

@@ -128,8 +128,10 @@ class BinomialLikelihood(Likelihood):
             total = total + (noise.copies(frequency) - self.centre[sites]) @ self.projection[sites]
         return total
 
-    def frequencies(self, z: Tensor) -> Tensor:
-        """Frequency of the counted allele at z, shape (..., d): shape (..., M)."""
+    def frequencies(self, z: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Frequency of the counted allele at z, shape (..., d): shape (..., M), or of the variants ``chosen`` alone."""
+        if chosen is not None:
+            return torch.sigmoid(self.logits(self.decoder(z), chosen))
         return torch.cat([frequency for _, frequency in self._frequencies(z)], dim=-1)
 
     def genotypes(self, z: Tensor, noise: Noise) -> Iterator[tuple[slice, Tensor]]:

@@ -143,6 +143,25 @@ def test_frequencies_along_the_latent_space_are_those_of_the_people_there(here: 
         model.allele_frequencies(np.zeros(2))
 
 
+def test_figures_of_the_model_ask_its_likelihood(here: Path, shell: Any) -> None:
+    from genovi.portraits import posterior
+
+    model = TrainedModel.load(Path("run"))
+    place = f"{model.standardiser.variants.chrom[3]}:{model.standardiser.variants.pos[3]}"
+    result = shell("plot", "latent", "run", "--field", place, "--out", "latent.png")
+    assert result.exit_code == 0, result.output
+    one = np.array([[0.5, -0.5]])
+    np.testing.assert_allclose(
+        model.allele_frequencies(one, np.array([3])), model.allele_frequencies(one)[:, 3:4], rtol=1e-5
+    )
+    sample = open_genotypes([Path("new.vcf")]).samples[4]
+    given = posterior._genotypes(model, Path("run"), [Path("new.vcf")], sample)
+    drawn = posterior.sample_posterior(model, given)
+    mean, std = drawn.exact_moments()
+    np.testing.assert_allclose(mean, drawn.mean, atol=0.15 * std.max())
+    np.testing.assert_allclose(std, drawn.std, rtol=0.2)
+
+
 def test_simulated_samples_are_written_compared_and_read_again(here: Path, shell: Any) -> None:
     words = ("simulate", "run", "--samples", "150", "--labels", "panel.tsv", "--compare", "old.vcf.gz")
     result = shell(*words, "--out", "sim.vcf.gz", "--seed", "3")

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from genovi.errors import ConfigError, GenoviError, ResourceError
 from genovi_cli.commands import (
+    benchmark,
     card,
     convert,
     demo,
@@ -206,6 +207,7 @@ app.add_typer(plots, name="plot")
 app.command("ensemble", cls=Command)(ensemble.ensemble)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("simulate", cls=Command)(simulate.simulate)
+app.command("benchmark", cls=train.TrainCommand)(benchmark.benchmark)
 app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)
 app.command("card", cls=Command)(card.card)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genovi.errors import ConfigError, DataError
+from genovi.errors import ConfigError
 from genovi.files import atomic_folder, check_writable
 from genovi.genotypes.batches import joined_name
 from genovi.genotypes.diploidy import check_diploid
@@ -29,12 +29,9 @@ from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
 from genovi.model.rows import Data, GenotypeRows, Genotypes, Sites
 from genovi.placing import check_observed, embedding_seed, misfit_quantiles, missing_shares, place, place_relatives
+from genovi.preparing import FittedComponents, check_axes, check_samples, fit_components
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
-from genovi.structure.noise import NoiseFloor
-from genovi.structure.pca import PrincipalAxes, fit_axes
-from genovi.structure.projection import project, sample_blocks
-from genovi.structure.standardise import Standardiser
 from genovi.summaries import TrainSummary, measure_bounds
 from genovi.trained import TrainedModel, genotypes_of, sites_of
 from genovi.training.checkpointing import SUFFIX, Checkpoints
@@ -44,11 +41,6 @@ from genovi.training.loop import DivergedError, Fit, fit
 from genovi.training.monitor import Monitor, history_csv
 
 logger = logging.getLogger("genovi")
-
-MAX_AXES = 100
-MIN_AXES = 4
-SAMPLES_PER_AXIS = 50
-MIN_SAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -70,20 +62,6 @@ class RunConfig:
     pcs: int | None
     seed: int
     memory: float | None = None
-
-
-def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: int) -> int:
-    """Number of principal components that the model takes.
-
-    ``pcs`` if given. Otherwise those above the noise edge, twice as many more (weak structure lies under it, and the
-    likelihood learns each component's noise) and a few; but not more than one for ``SAMPLES_PER_AXIS`` samples, because
-    later components of a small cohort carry families and single samples, which take the map away from populations
-    (see benchmarks/README.md); and at least ``MIN_AXES``.
-    """
-    if pcs is not None:
-        return pcs
-    wanted = min(3 * noise.significant + 4, n_samples // SAMPLES_PER_AXIS, MAX_AXES)
-    return min(max(MIN_AXES, wanted), available)
 
 
 @dataclass(frozen=True)
@@ -159,10 +137,11 @@ def train_run(
     check_writable(out, force)
     choose_device(config.training.device)
     cohort = _prepare(inputs, config, labels, out.parent)
+    seen = cohort.components
     checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing)
     try:
         trained = fit(
-            cohort.x, config.model, config.training, Seeds(config.seed), monitor, cohort.noise_floor, checkpoints,
+            seen.x, config.model, config.training, Seeds(config.seed), monitor, seen.noise_floor, checkpoints,
             genotypes=cohort.genotypes,
         )  # fmt: skip
     except DivergedError as error:
@@ -187,16 +166,10 @@ def _checkpoints(out: Path, config: RunConfig, checkpointing: CheckpointConfig) 
 
 @dataclass(frozen=True)
 class _Cohort:
-    """Training samples after quality control, as the model sees them.
-
-    matrix: their genotypes. x: noise-scaled scores, shape (n, k).
-    """
+    """Training samples after quality control: their genotypes, and what the model sees of them."""
 
     matrix: GenotypeMatrix
-    x: np.ndarray
-    standardiser: Standardiser
-    axes: PrincipalAxes
-    noise_scale: float
+    components: FittedComponents
     qc: QCReport
     binomial: bool
 
@@ -205,18 +178,14 @@ class _Cohort:
         """What a likelihood of genotypes sees; None for one of components."""
         if not self.binomial:
             return None
-        return genotypes_of(self.matrix), sites_of(self.axes, self.standardiser, self.noise_scale)
+        seen = self.components
+        return genotypes_of(self.matrix), sites_of(seen.axes, seen.standardiser, seen.noise_scale)
 
     @property
     def data(self) -> Data:
         """What the model sees."""
-        x = torch.as_tensor(self.x, dtype=torch.float32)
+        x = torch.as_tensor(self.components.x, dtype=torch.float32)
         return GenotypeRows.of(x, genotypes_of(self.matrix)) if self.binomial else x
-
-    @property
-    def noise_floor(self) -> np.ndarray:
-        """Standard deviation of the noise in each column of ``x``, shape (k,)."""
-        return np.sqrt(self.axes.score_noise) / self.noise_scale
 
 
 def _prepare(
@@ -224,10 +193,10 @@ def _prepare(
 ) -> _Cohort:
     with open_sources(inputs, config.qc.split_multiallelic) as sources:
         # before quality control, which has other complaints about one sample
-        _check_samples(len(sources[0].samples), joined_name([source.name for source in sources]))
+        check_samples(len(sources[0].samples), joined_name([source.name for source in sources]))
         matrix, qc = filter_sources(sources, config.qc, plan_memory(config.memory, folder))
-    _check_samples(matrix.n_samples, matrix.source, qc)
-    _check_axes(matrix, config.pcs)
+    check_samples(matrix.n_samples, matrix.source, qc)
+    check_axes(matrix, config.pcs)
     missing = missing_shares(matrix)
     check_observed(missing, matrix)
     if config.model.likelihood == "binomial":
@@ -238,43 +207,8 @@ def _prepare(
         names += qc.relatives.matrix.samples
     if labels is not None:
         _report_labels(labels, names)
-    standardiser = Standardiser.fit(matrix)
-    axes, scores = fit_axes(matrix, standardiser, MAX_AXES, Seeds(config.seed))
-    k = choose_axes(axes.noise, config.pcs, axes.n_samples, axes.n_axes)
-    logger.info(
-        "%d principal components above the noise floor (%.0f effective variants); the model takes %d",
-        axes.noise.significant, axes.noise.effective_variants, k,
-    )  # fmt: skip
-    axes, scores = axes.first(k), scores[:, :k]
-    if missing.any():
-        parts = [project(axes, standardiser, part, training=True).scores for part in sample_blocks(matrix)]
-        scores = np.concatenate(parts)
-    noise_scale = math.sqrt(axes.noise.edge)
-    binomial = config.model.likelihood == "binomial"
-    return _Cohort(matrix, scores / noise_scale, standardiser, axes, noise_scale, qc, binomial)
-
-
-def _check_samples(n: int, source: str, qc: QCReport | None = None) -> None:
-    if n >= MIN_SAMPLES:
-        return
-    taken = 0 if qc is None or qc.relatives is None else qc.relatives.matrix.n_samples
-    what, why = f"sample{'' if n == 1 else 's'} to train on", f"a model needs at least {MIN_SAMPLES}"
-    fix = "add samples, or embed these with a model trained on a reference: genovi embed"
-    if taken and n + taken >= MIN_SAMPLES:
-        what, why = f"unrelated {what}", f"{why}, and --king-cutoff took {taken}"
-        fix = "raise --king-cutoff, or leave it out"
-    raise DataError(f"only {n} {what}", where=source, why=why, fix=fix)
-
-
-def _check_axes(matrix: GenotypeMatrix, pcs: int | None) -> None:
-    n, m = matrix.n_samples, matrix.n_variants
-    if pcs is not None and not 1 <= pcs <= min(n - 1, m):
-        raise DataError(
-            f"{pcs} principal components cannot come from {n} samples x {m} variants",
-            where=f"--pcs {pcs}",
-            why=f"there are at most {min(n - 1, m)}",
-            fix="--pcs auto",
-        )
+    components = fit_components(matrix, config.pcs, Seeds(config.seed), incomplete=bool(missing.any()))
+    return _Cohort(matrix, components, qc, config.model.likelihood == "binomial")
 
 
 def _report_labels(labels: SampleLabels, samples: tuple[str, ...]) -> None:
@@ -288,12 +222,13 @@ def _report_labels(labels: SampleLabels, samples: tuple[str, ...]) -> None:
 def _write_run(
     out: Path, trained: Fit, cohort: _Cohort, config: RunConfig, provenance: Provenance, log_lines: Callable[[], str]
 ) -> TrainSummary:
+    seen = cohort.components
     bounds = measure_bounds(trained, cohort.data, Seeds(config.seed).integer("bounds"))
     model = TrainedModel(
         model=trained.model,
-        standardiser=cohort.standardiser,
-        axes=cohort.axes,
-        noise_scale=cohort.noise_scale,
+        standardiser=seen.standardiser,
+        axes=seen.axes,
+        noise_scale=seen.noise_scale,
         seed=config.seed,
         build=cohort.qc.build.build,
         summary={},
@@ -315,7 +250,7 @@ def _write_run(
     model = replace(model, summary=summary)
     left_out = np.zeros(len(embedding.samples), dtype=bool)
     if cohort.qc.relatives is not None:
-        scores = cohort.x * cohort.noise_scale
+        scores = seen.x * seen.noise_scale
         embedding = place_relatives(model, embedding, cohort.qc.relatives, scores, draws, device)
         left_out = np.isin(np.arange(len(embedding.samples)), cohort.qc.relatives.place)
     outcome = TrainSummary(out, model, embedding, left_out, trained, cohort.qc, bounds, provenance)

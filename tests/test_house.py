@@ -32,6 +32,7 @@ FLOORS = {
     "scores": 4,
     "reference": 4,
     "likeness": 4,
+    "preparing": 4,
     "training": 5,
     "encoding": 5,
     "baselines": 5,
@@ -50,6 +51,7 @@ FLOORS = {
     "applying": 7,
     "measuring": 7,
     "simulating": 7,
+    "comparison": 7,
     "api": 8,
     "cli": 8,
     "__main__": 8,  # `python -m genovi` is the command line
@@ -87,6 +89,7 @@ WITHOUT_TORCH = (
     "scores",
     "reference",
     "likeness",
+    "preparing",
     "evaluation",
     "plotting",
     "resampling",

@@ -204,7 +204,7 @@ def _settings(typed: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig, QC
     names = ("epochs", "batch_size", "batch_variants", "lr", "objective", "draws", "device", "threads")
     training = TrainingConfig(**{name: typed[name] for name in names})
     training.check_objective(model)
-    return model, training, _filters(typed), _pcs(typed["pcs"])
+    return model, training, _filters(typed), parse_pcs(typed["pcs"])
 
 
 def _filters(typed: Mapping[str, Any]) -> QCConfig:
@@ -275,7 +275,12 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _pcs(text: str) -> int | None:
+def parse_pcs(text: str) -> int | None:
+    """Number of components that ``--pcs`` asks for; None where it leaves the choice to the noise floor.
+
+    Raises:
+        ConfigError: neither a number nor auto.
+    """
     if text == "auto":
         return None
     if not text.isdigit() or int(text) < 1:

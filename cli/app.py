@@ -34,6 +34,7 @@ from genovi_cli.commands import (
     plot_map,
     plot_model,
     report,
+    simulate,
     slurm,
     train,
 )
@@ -213,6 +214,7 @@ plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")
 app.command("ensemble", cls=Command)(ensemble.ensemble)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("simulate", cls=Command)(simulate.simulate)
 app.command("benchmark", cls=train.TrainCommand)(benchmark.benchmark)
 app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from genovi.errors import ConfigError
 from genovi.files import atomic_folder, check_writable
 from genovi.genotypes.batches import joined_name
+from genovi.genotypes.diploidy import check_diploid
 from genovi.genotypes.filtering import filter_sources
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.memory import plan_memory
@@ -25,12 +27,13 @@ from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.reading import describe, open_sources
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
+from genovi.model.rows import Data, GenotypeRows, Genotypes, Sites
 from genovi.placing import check_observed, embedding_seed, misfit_quantiles, missing_shares, place, place_relatives
 from genovi.preparing import FittedComponents, check_axes, check_samples, fit_components
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.summaries import TrainSummary, measure_bounds
-from genovi.trained import TrainedModel
+from genovi.trained import TrainedModel, genotypes_of, sites_of
 from genovi.training.checkpointing import SUFFIX, Checkpoints
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device
@@ -91,7 +94,7 @@ def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
     """What ``train_run`` would do, without training."""
     found = describe(inputs)
     batches = max(1, found.n_samples // min(config.training.batch_size, found.n_samples))
-    epochs = config.training.epochs or math.ceil(config.training.steps / batches)
+    epochs = config.training.epochs or math.ceil(config.training.steps_for(config.model) / batches)
     return [
         *(f"would read {f.path}: {f.format}, {f.n_samples} samples x {f.n_variants} variants" for f in found.files),
         f"would filter with {json.dumps(config.qc.thresholds())}",
@@ -137,7 +140,10 @@ def train_run(
     seen = cohort.components
     checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing)
     try:
-        trained = fit(seen.x, config.model, config.training, Seeds(config.seed), monitor, seen.noise_floor, checkpoints)
+        trained = fit(
+            seen.x, config.model, config.training, Seeds(config.seed), monitor, seen.noise_floor, checkpoints,
+            genotypes=cohort.genotypes,
+        )  # fmt: skip
     except DivergedError as error:
         if error.fit.history:
             aside = out.with_name(out.name + ".diverged")
@@ -165,6 +171,21 @@ class _Cohort:
     matrix: GenotypeMatrix
     components: FittedComponents
     qc: QCReport
+    binomial: bool
+
+    @property
+    def genotypes(self) -> tuple[Genotypes, Sites] | None:
+        """What a likelihood of genotypes sees; None for one of components."""
+        if not self.binomial:
+            return None
+        seen = self.components
+        return genotypes_of(self.matrix), sites_of(seen.axes, seen.standardiser, seen.noise_scale)
+
+    @property
+    def data(self) -> Data:
+        """What the model sees."""
+        x = torch.as_tensor(self.components.x, dtype=torch.float32)
+        return GenotypeRows.of(x, genotypes_of(self.matrix)) if self.binomial else x
 
 
 def _prepare(
@@ -178,6 +199,8 @@ def _prepare(
     check_axes(matrix, config.pcs)
     missing = missing_shares(matrix)
     check_observed(missing, matrix)
+    if config.model.likelihood == "binomial":
+        check_diploid(matrix)
     names = matrix.samples
     if qc.relatives is not None and qc.relatives.matrix.n_samples:
         check_observed(missing_shares(qc.relatives.matrix), qc.relatives.matrix)
@@ -185,7 +208,7 @@ def _prepare(
     if labels is not None:
         _report_labels(labels, names)
     components = fit_components(matrix, config.pcs, Seeds(config.seed), incomplete=bool(missing.any()))
-    return _Cohort(matrix, components, qc)
+    return _Cohort(matrix, components, qc, config.model.likelihood == "binomial")
 
 
 def _report_labels(labels: SampleLabels, samples: tuple[str, ...]) -> None:
@@ -200,7 +223,7 @@ def _write_run(
     out: Path, trained: Fit, cohort: _Cohort, config: RunConfig, provenance: Provenance, log_lines: Callable[[], str]
 ) -> TrainSummary:
     seen = cohort.components
-    bounds = measure_bounds(trained, seen.x, Seeds(config.seed).integer("bounds"))
+    bounds = measure_bounds(trained, cohort.data, Seeds(config.seed).integer("bounds"))
     model = TrainedModel(
         model=trained.model,
         standardiser=seen.standardiser,

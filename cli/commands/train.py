@@ -80,12 +80,14 @@ def train(
     latent_dim: opt.LatentDim = _MODEL.latent_dim,
     posterior: opt.Posterior = _MODEL.posterior,
     prior: opt.Prior = _MODEL.prior,
+    likelihood: opt.Likelihood = _MODEL.likelihood,
     steps: opt.Steps = _MODEL.steps,
     pcs: opt.Pcs = "auto",
     objective: opt.Objective = _TRAINING.objective,
     draws: opt.Draws = _TRAINING.draws,
     epochs: opt.Epochs = _TRAINING.epochs,
     batch_size: opt.BatchSize = _TRAINING.batch_size,
+    batch_variants: opt.BatchVariants = _TRAINING.batch_variants,
     lr: opt.LearningRate = _TRAINING.lr,
     device: opt.Device = _TRAINING.device,
     threads: opt.Threads = _TRAINING.threads,
@@ -198,8 +200,8 @@ def _seed_of(checkpoint: Path) -> int | None:
 
 def _settings(typed: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig, QCConfig, int | None]:
     """Model, optimisation, quality control and number of components as the options ask for them."""
-    model = ModelConfig(**{name: typed[name] for name in ("latent_dim", "posterior", "prior", "steps")})
-    names = ("epochs", "batch_size", "lr", "objective", "draws", "device", "threads")
+    model = ModelConfig(**{name: typed[name] for name in ("latent_dim", "posterior", "prior", "likelihood", "steps")})
+    names = ("epochs", "batch_size", "batch_variants", "lr", "objective", "draws", "device", "threads")
     training = TrainingConfig(**{name: typed[name] for name in names})
     training.check_objective(model)
     return model, training, _filters(typed), parse_pcs(typed["pcs"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from genovi.bounds import Bounds, joined, measure
 from genovi.comparison.shared import CellData, People
 from genovi.embedding import Embedding
@@ -41,7 +43,7 @@ class ModelFit:
         """Of new people; in the transductive protocol of those that training held out."""
         seed = Seeds(self.seed).integer("bounds")
         if self.data.new is None:
-            return measure_bounds(self.fit, self.data.fitted.x, seed)
+            return measure_bounds(self.fit, torch.as_tensor(self.data.fitted.x, dtype=torch.float32), seed)
         new = _components(self.data.new)
         parts = [measure(self.fit.model, x, BOUND_DRAWS, seed, excess) for _, x, excess in new.parts()]
         return Bounds.of(joined(parts), "new", len(new.x))

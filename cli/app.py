@@ -21,6 +21,8 @@ from typer.core import TyperGroup
 from genovi.errors import ConfigError, GenoviError, ResourceError
 from genovi_cli.commands import (
     card,
+    classify,
+    cluster,
     convert,
     demo,
     embed,
@@ -201,6 +203,8 @@ plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")
 app.command("ensemble", cls=Command)(ensemble.ensemble)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("classify", cls=Command)(classify.classify)
+app.command("cluster", cls=Command)(cluster.cluster)
 app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)
 app.command("card", cls=Command)(card.card)

@@ -207,6 +207,37 @@ def _may_be_known(trained: TrainedModel, matrix: GenotypeMatrix, known: Embeddin
     return likely
 
 
+@torch.no_grad()
+def known_by_name(trained: TrainedModel, matrix: GenotypeMatrix, known: Embedding) -> np.ndarray:
+    """Which samples are the training sample of their name: those that fit its row as well as it did.
+
+    Args:
+        trained: The model.
+        matrix: Genotypes aligned to the variants of the model, absent ones missing.
+        known: Embedding of the training samples; without misfits names alone decide.
+
+    Returns:
+        shape (n_samples,), bool.
+    """
+    place_of = {name: i for i, name in enumerate(known.samples)}
+    row = np.array([place_of.get(name, -1) for name in matrix.samples], dtype=np.int64)
+    same = row >= 0
+    if known.misfit is None or not same.any():
+        return same
+    likelihood = trained.model.cpu().likelihood
+    done = 0
+    for part in sample_blocks(matrix):
+        projection = project(trained.axes, trained.standardiser, part, training=True)
+        for rows, x, excess in Components.of(projection, trained.noise_scale).parts():
+            theirs = row[done + rows]
+            z = torch.as_tensor(known.mean[theirs], dtype=torch.float32)
+            whitener = None if excess is None else likelihood.whitener(excess)
+            misfit = (likelihood.misfit(x, z, whitener) / x.shape[1]).numpy()
+            same[done + rows] &= np.abs(misfit - known.misfit[theirs]) < _ALIKE * known.misfit[theirs]
+        done += part.n_samples
+    return same
+
+
 def _same_place(samples: Embedding, mean: np.ndarray, std: np.ndarray, misfit: np.ndarray | None) -> np.ndarray:
     """Which samples lie where one of the rows of ``mean`` does, shape (n_samples,), bool.
 

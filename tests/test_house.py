@@ -31,10 +31,14 @@ FLOORS = {
     "bounds": 4,
     "scores": 4,
     "reference": 4,
+    "populations": 4,
     "training": 5,
     "encoding": 5,
     "baselines": 5,
+    "clustering": 5,
     "evaluation": 5,
+    "calibration": 5,
+    "populationfile": 5,
     "resampling": 5,
     "plotting": 5,
     "ensemble": 5,
@@ -47,6 +51,7 @@ FLOORS = {
     "pipeline": 7,
     "applying": 7,
     "measuring": 7,
+    "classifying": 7,
     "api": 8,
     "cli": 8,
     "__main__": 8,  # `python -m genovi` is the command line
@@ -87,6 +92,10 @@ WITHOUT_TORCH = (
     "plotting",
     "resampling",
     "report",
+    "populations",
+    "populationfile",
+    "calibration",
+    "clustering",
 )
 
 GENERATOR_TYPES = {"Generator", "default_rng", "SeedSequence", "BitGenerator", "PCG64", "Philox"}

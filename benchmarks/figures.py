@@ -49,7 +49,7 @@ def main() -> None:
             for kind in KINDS:
                 if kind == "ellipse" and n > 100_000:
                     continue  # half a million outlines are a black sheet
-                for suffix in ("png", "pdf", "svg"):
+                for suffix in ("png", "pdf", "svg") if kind is None else ("pdf",):
                     out = Path(folder, f"{n}-{kind}.{suffix}")
                     start = time.perf_counter()
                     plot_ancestry([embedding], out, labels=labels, options=AncestryOptions(uncertainty=kind))

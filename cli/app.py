@@ -32,6 +32,7 @@ from genovi_cli.commands import (
     info,
     plot,
     plot_map,
+    plot_model,
     report,
     slurm,
     train,
@@ -198,6 +199,8 @@ app.command("embed", cls=Command)(embed.embed)
 plots.command("ancestry", cls=Command)(plot.ancestry)
 plots.command("compare", cls=Command)(plot.compare)
 plots.command("map", cls=Command)(plot_map.geography)
+plots.command("latent", cls=Command)(plot_model.latent)
+plots.command("posterior", cls=Command)(plot_model.posterior)
 plots.command("palette", cls=Command)(plot.palette)
 plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")

@@ -48,6 +48,7 @@ FLOORS = {
     "summaries": 6,
     "progress": 6,
     "report": 6,
+    "portraits": 7,
     "pipeline": 7,
     "applying": 7,
     "measuring": 7,

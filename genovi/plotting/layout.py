@@ -177,13 +177,15 @@ def _ratio(panels: Sequence[Panel]) -> float:
     return float(np.clip(np.median(ratios), 0.45, 1.2))
 
 
-def color_bar(figure: Figure, scale: Scale, box: tuple[float, float, float, float], vertical: bool) -> None:
+def color_bar(
+    figure: Figure, scale: Scale, box: tuple[float, float, float, float], vertical: bool, colors: str = COLORMAP
+) -> None:
     """A colour bar whose left, bottom, width and height are given in points."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     ax = axes_at(figure, box)
-    mappable = ScalarMappable(Normalize(scale.low, scale.high), COLORMAP)
+    mappable = ScalarMappable(Normalize(scale.low, scale.high), colors)
     bar = figure.colorbar(mappable, cax=ax, orientation="vertical" if vertical else "horizontal")
     bar.outline.set_linewidth(0.4)
     ax.set_title(scale.label, loc="left", pad=3, size=scaled(6.8), parse_math=False)

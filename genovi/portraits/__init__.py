@@ -1,0 +1,1 @@
+"""Figures of a model itself: its latent space, and single posteriors. They load torch."""

@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from genovi.embedding import Embedding, embedding_of
-from genovi.encoding import Components, encode
+from genovi.encoding import Components, class_probabilities, encode
 from genovi.errors import DataError, MismatchError
 from genovi.genotypes.kinship import Relatives
 from genovi.genotypes.matching import VariantMatch
@@ -134,6 +135,24 @@ def place(
         components = Components.of(projection, trained.noise_scale)
         parts.append(encode(trained.model, components, part.samples, seed, device))
     return Embedding.concatenate(parts)
+
+
+def class_shares(
+    trained: TrainedModel, matrix: GenotypeMatrix, seed: int, device: torch.device, *, training: bool = False
+) -> np.ndarray:
+    """Probabilities of the classes that the model was trained with, shape (n_samples, n_classes); else as ``place``."""
+    classes, parts = len(trained.classes), []
+    for part in sample_blocks(matrix):
+        projection = project(trained.axes, trained.standardiser, part, training=training)
+        components = Components.of(projection, trained.noise_scale)
+        parts.append(class_probabilities(trained.model, components, classes, seed, device))
+    return np.concatenate(parts)
+
+
+def class_table(shares: np.ndarray, names: Sequence[str], samples: Sequence[str]) -> pd.DataFrame:
+    """Most similar class of each sample: IID, CLASS, CLASS_PROB."""
+    best = np.array(names, dtype=object)[shares.argmax(axis=1)]
+    return pd.DataFrame({"IID": list(samples), "CLASS": best, "CLASS_PROB": shares.max(axis=1).clip(max=1)})
 
 
 def known_positions(run: Path) -> Embedding | None:

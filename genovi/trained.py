@@ -24,7 +24,7 @@ from safetensors.torch import save as to_bytes
 
 from genovi.errors import DataError, GenoviError
 from genovi.genotypes.matrix import VariantTable
-from genovi.manifest import Manifest, number_at, read_manifest
+from genovi.manifest import Manifest, number_at, read_manifest, recorded_at
 from genovi.model.config import ModelConfig
 from genovi.model.vae import LatentModel
 from genovi.modelfiles import MANIFEST, VARIANTS, WEIGHTS, damaged, inflate, read_member
@@ -71,6 +71,14 @@ class TrainedModel:
         """
         quantile = number_at(self.summary, "misfit", "q99")
         return None if quantile is None else _MISFIT_MARGIN * quantile
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes that the model was trained with (--semi-supervised), empty without."""
+        names = recorded_at(self.summary, "semi_supervised", "classes")
+        if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
+            return ()
+        return tuple(names)
 
     def save(self, folder: Path) -> None:
         """Write the three files into ``folder``, which exists."""

@@ -169,9 +169,7 @@ def _fit(z: np.ndarray, clusters: int, state: int, starts: int = _STARTS) -> Gau
     from sklearn.mixture import GaussianMixture
 
     ridge = _RIDGE * float(z.var(axis=0).mean()) + np.finfo(float).tiny
-    mixture = GaussianMixture(
-        clusters, reg_covar=ridge, n_init=starts, max_iter=_STEPS, random_state=np.random.RandomState(state % 2**32)
-    )
+    mixture = GaussianMixture(clusters, reg_covar=ridge, n_init=starts, max_iter=_STEPS, random_state=state % 2**32)
     return mixture.fit(z)
 
 

@@ -16,7 +16,7 @@ from genovi.model.classes import class_log_probabilities
 from genovi.model.mixtures import GaussianMixture
 from genovi_cli.app import app
 
-FAST = ("--batch-size", "64", "--steps", "1", "--device", "cpu", "--threads", "1", "--seed", "1")
+FAST = ("--batch-size", "20", "--steps", "1", "--device", "cpu", "--threads", "1", "--seed", "1")
 
 
 def typed(*words: object) -> Result:

@@ -15,7 +15,7 @@ TESTING := $(VENV)/.testing-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format verification benchmark clean
+.PHONY: help demo test lint format verification docs benchmark clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -38,6 +38,10 @@ format: $(TESTING) ## Rewrite the code in the house style
 verification: $(TESTING) ## Run the slow statistical tests alone
 	$(BIN)/python -m pytest --device $(DEVICE) -m verification $(PYTEST_ARGS)
 
+docs: $(TESTING) ## Write the page of all commands and build the site into build/site
+	$(BIN)/python docs/site/commands.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 benchmark: $(TESTING) ## Run the ancestry benchmark on real data (GENOVI_REAL_DATA)
 	$(BIN)/python benchmarks/ancestry.py
 
@@ -59,5 +63,5 @@ $(RUNTIME): pyproject.toml setup.py constraints.txt | $(CREATED)
 	@touch $@
 
 $(TESTING): $(RUNTIME)
-	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test,pgen,zarr,anndata]'
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test,docs,pgen,zarr,anndata]'
 	@touch $@

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from genovi.applying import embed_run
 from genovi.baselines import pca_embedding, tsne_embedding, umap_embedding, umap_inductive
+from genovi.comparison.data import stratified_folds
 from genovi.embedding import Embedding
 from genovi.evaluation import evaluate, inductive_knn
 from genovi.genotypes.filtering import apply_qc
@@ -48,8 +48,6 @@ from genovi.training.monitor import Monitor
 
 REPO = Path(__file__).resolve().parents[1]
 PCS = 15
-SPLITS = 5
-SPLIT_SEED = 0
 Row = dict[str, Any]
 
 
@@ -149,11 +147,10 @@ def inductive(genotypes: Path, labels: SampleLabels, seeds: list[int], out: Path
     """80 % in the fit, the rest are new; everybody is new in one of the splits. Seeds are the numbers of the splits."""
     matrix = open_genotypes([genotypes])
     population = match(labels, matrix.samples).column(labels.default_population_column())
-    folds = StratifiedKFold(SPLITS, shuffle=True, random_state=SPLIT_SEED).split(np.zeros(len(population)), population)
     rows = []
-    for seed, (old, new) in enumerate(folds, start=1):
+    for seed, (old, new) in enumerate(stratified_folds(population), start=1):
         for name, index in (("old", old), ("new", new)):
-            write_plink1(matrix.take_samples(np.sort(index)), out / name)
+            write_plink1(matrix.take_samples(index), out / name)
         rows += split_rows(out / "old.bed", out / "new.bed", labels, seed, out)
     return rows
 

@@ -40,9 +40,10 @@ from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_genotypes
 from genovi.labels import join_groups, match, read_labels
 from genovi.model.config import ModelConfig
-from genovi.pipeline import MAX_AXES, RunConfig, choose_axes, train_run
+from genovi.pipeline import RunConfig, train_run
 from genovi.placing import embedding_seed, place
 from genovi.populations import PULLS, Classes, Panel, Trust, choose_temperature, tempered
+from genovi.preparing import MAX_AXES, choose_axes
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.pca import fit_axes

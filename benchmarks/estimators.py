@@ -41,7 +41,7 @@ from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.posterior import Path as Draw
 from genovi.model.vae import BoundTerms, LatentModel
-from genovi.pipeline import choose_axes
+from genovi.preparing import choose_axes
 from genovi.seeding import Seeds
 from genovi.structure.pca import fit_axes
 from genovi.structure.standardise import Standardiser

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from genovi.errors import ConfigError, GenoviError, ResourceError
 from genovi_cli.commands import (
+    benchmark,
     card,
     classify,
     cluster,
@@ -29,11 +30,13 @@ from genovi_cli.commands import (
     ensemble,
     evaluate,
     export,
+    fetch,
     info,
     plot,
     plot_map,
     plot_model,
     report,
+    simulate,
     slurm,
     train,
 )
@@ -157,6 +160,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # plain text: half the time, and it pipes
 )
+fetches = typer.Typer(help="Download public genotypes.")
 plots = typer.Typer(help="Draw an embedding or a training history.")
 jobs = typer.Typer(help="Batch jobs for clusters that run Slurm.")
 
@@ -178,6 +182,12 @@ def _root(
 
     First run: genovi demo. With data of your own: genovi train cohort.vcf.gz --out run
     """
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+@fetches.callback(invoke_without_command=True)
+def _fetches(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
 
@@ -208,10 +218,14 @@ app.command("ensemble", cls=Command)(ensemble.ensemble)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("classify", cls=Command)(classify.classify)
 app.command("cluster", cls=Command)(cluster.cluster)
+app.command("simulate", cls=Command)(simulate.simulate)
+app.command("benchmark", cls=train.TrainCommand)(benchmark.benchmark)
 app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)
 app.command("card", cls=Command)(card.card)
 app.command("info", cls=Command)(info.info)
+fetches.command("1kg", cls=Command)(fetch.thousand_genomes)
+app.add_typer(fetches, name="fetch")
 app.command("convert", cls=Command)(convert.convert)
 jobs.command("train", cls=Command, context_settings=slurm.PASSING)(slurm.slurm_train)
 app.add_typer(jobs, name="slurm")

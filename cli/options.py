@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from genovi.model.config import POSTERIORS, PRIORS
+from genovi.model.config import LIKELIHOODS, POSTERIORS, PRIORS
 from genovi.training.config import DEVICES, OBJECTIVES
 
 QC = "Quality control (names and meaning as in PLINK)"
@@ -331,6 +331,16 @@ Prior = Annotated[
         "normalising flow, or noise about a fixed curve.",
     ),
 ]
+Likelihood = Annotated[
+    str,
+    typer.Option(
+        "--likelihood",
+        metavar="|".join(LIKELIHOODS),
+        rich_help_panel=MODEL,
+        help="Of principal components, or of genotypes: the model then knows allele frequencies, and genovi simulate "
+        "draws from it.",
+    ),
+]
 Steps = Annotated[
     int,
     typer.Option("--steps", rich_help_panel=MODEL, help="Reverse diffusion steps (posteriors ddvi...)."),
@@ -372,8 +382,19 @@ Epochs = Annotated[
     typer.Option(
         "--epochs",
         rich_help_panel=TRAINING,
-        help="Most passes over the samples; 0 takes as many as 5,500 optimiser steps need.",
+        help="Most passes over the samples; 0 takes as many as 5,500 optimiser steps need "
+        "(1,375 with --likelihood binomial).",
     ),
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Samples in a step.")]
+BatchVariants = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-variants",
+        metavar="N",
+        show_default=False,
+        rich_help_panel=TRAINING,
+        help="Variants in a step, with --likelihood binomial; 0 takes all. [default: 1024, all with --objective iwae]",
+    ),
+]
 LearningRate = Annotated[float, typer.Option("--lr", rich_help_panel=TRAINING, help="Peak learning rate.")]

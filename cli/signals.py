@@ -1,10 +1,14 @@
-"""Signals that ask training to save its state and stop: Ctrl-C, and what batch systems send before they end a job."""
+"""Signals that ask a command to stop and go on later: Ctrl-C, and what batch systems send before they end a job."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+from genovi.errors import InterruptedRunError
 
 _STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)]
 
@@ -36,3 +40,30 @@ class StopSignals:
             # SIGUSR1 ended programs before, without a word: now as SIGTERM does
             again = self._before.get(signal.SIGTERM, before) if other == getattr(signal, "SIGUSR1", None) else before
             signal.signal(other, again)
+
+
+@contextlib.contextmanager
+def stopping_at_once(what: str, fix: str) -> Iterator[None]:
+    """Within it a stopping signal ends the command at once with exit code 75: what it leaves can be gone on with.
+
+    Args:
+        what: What was interrupted.
+        fix: How to go on.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for other in _STOPPING:  # a second signal must not break off what the first one sets going
+            signal.signal(other, signal.SIG_IGN)
+        raise InterruptedRunError(f"{what} stopped by {signal.Signals(number).name}", fix=fix)
+
+    before: dict[int, Any] = {}
+    try:
+        for number in _STOPPING:
+            before[number] = signal.signal(number, stop)
+    except ValueError:  # not in the main thread
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

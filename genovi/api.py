@@ -41,6 +41,7 @@ from genovi.training.config import TrainingConfig
 from genovi.training.monitor import Monitor
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
 PathLike = str | os.PathLike[str]
@@ -94,6 +95,10 @@ class Model:
     def embed(self, inputs: Inputs, **options: Any) -> Embedding:
         """Embed new samples; arguments and errors as for ``place``."""
         return self.place(inputs, **options).embedding
+
+    def allele_frequencies(self, z: np.ndarray) -> np.ndarray:
+        """Allele frequencies along the latent space; arguments and errors as ``TrainedModel.allele_frequencies``."""
+        return self.trained.allele_frequencies(z)
 
     def evaluate(self, labels: Labels, *, population: str | None = None, group: str | None = None) -> Scores:
         """Judge the embedding of the training samples by labels, as ``genovi evaluate`` does.

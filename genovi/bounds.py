@@ -17,6 +17,7 @@ from torch import Tensor
 
 from genovi.model.densities import Noise
 from genovi.model.quadrature import exact
+from genovi.model.rows import Data
 from genovi.model.vae import LatentModel
 
 PATHS = {"ddvi": 512, "ddvi-nosleep": 512, "ddvi-simple": 512, "hiaf": 64}  # for q(z|x) of posteriors with auxiliaries
@@ -57,12 +58,12 @@ class SampleBounds:
         return None if self.gap is None or self.kl is None else self.gap - self.kl
 
 
-def measure(model: LatentModel, x: Tensor, draws: int, seed: int, excess: Tensor | None = None) -> SampleBounds:
+def measure(model: LatentModel, x: Data, draws: int, seed: int, excess: Tensor | None = None) -> SampleBounds:
     """Bounds of each sample.
 
     Args:
         model: Trained.
-        x: Noise-scaled components, shape (n, k), float32.
+        x: Noise-scaled components, shape (n, k), float32, with genotypes where the likelihood is one of genotypes.
         draws: K.
         seed: Of the draws.
         excess: Covariance that missing genotypes add, shape (n, k, k); None where none is missing.
@@ -87,7 +88,7 @@ def joined(parts: list[SampleBounds]) -> SampleBounds:
 
 
 @torch.no_grad()
-def _measure(model: LatentModel, x: Tensor, draws: int, seed: int, excess: Tensor | None) -> SampleBounds:
+def _measure(model: LatentModel, x: Data, draws: int, seed: int, excess: Tensor | None) -> SampleBounds:
     elbo = iwae = size = evidence = kl = resolved = None
     around = model.locate(x, excess)[None]
     if model.config.has_density:

@@ -25,6 +25,7 @@ from genovi.populations import (
     group_probabilities,
     tempered,
 )
+from genovi.preparing import MAX_AXES
 from genovi.seeding import Seeds
 from genovi.structure.pca import PrincipalAxes, fit_axes
 from genovi.structure.projection import Projection, project, sample_blocks
@@ -32,7 +33,6 @@ from genovi.structure.standardise import Standardiser
 
 FOLDS = 5
 _QUANTILES = 1001
-_AXES = 100  # as many as training computes, because the noise floor is estimated beside them
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,8 @@ def _axes_without(matrix: GenotypeMatrix, n_axes: int, seeds: Seeds) -> tuple[Pr
     kept = np.flatnonzero(varies)
     matrix = matrix.take_variants(kept)
     standardiser = Standardiser.fit(matrix)
-    axes, _ = fit_axes(matrix, standardiser, max(n_axes, _AXES), seeds)
+    # as many as training computes: the noise floor is estimated beside them
+    axes, _ = fit_axes(matrix, standardiser, max(n_axes, MAX_AXES), seeds)
     return axes.first(n_axes), standardiser, kept
 
 

@@ -22,6 +22,7 @@ from genovi.embedding import Embedding
 from genovi.model.classes import class_log_probabilities
 from genovi.model.importance import ImportanceSample
 from genovi.model.mixtures import MixturePrior
+from genovi.model.rows import Data, GenotypeRows, Genotypes
 from genovi.model.vae import LatentModel
 from genovi.structure.projection import Projection
 
@@ -37,19 +38,21 @@ class Components:
         x: Noise-scaled principal components, shape (n_samples, k).
         missing: Share of the model's variants missing in each sample, shape (n_samples,).
         excess: Covariance that missing genotypes add to x, shape (n_samples, k, k); None where nothing is missing.
+        genotypes: Of the samples, for a likelihood of genotypes; None for one of components.
     """
 
     x: np.ndarray
     missing: np.ndarray
     excess: np.ndarray | None = None
+    genotypes: Genotypes | None = None
 
     @staticmethod
-    def of(projection: Projection, noise_scale: float) -> Components:
+    def of(projection: Projection, noise_scale: float, genotypes: Genotypes | None = None) -> Components:
         """Projected scores in the unit of the model."""
         excess = None if projection.excess is None else projection.excess / noise_scale**2
-        return Components(projection.scores / noise_scale, projection.missing, excess)
+        return Components(projection.scores / noise_scale, projection.missing, excess, genotypes)
 
-    def parts(self) -> Iterator[tuple[np.ndarray, Tensor, Tensor | None]]:
+    def parts(self) -> Iterator[tuple[np.ndarray, Data, Tensor | None]]:
         """Rows, their x and their excess, complete samples apart from incomplete ones, at most 4,096 at once."""
         incomplete = np.zeros(len(self.x), dtype=bool) if self.excess is None else self.missing > 0
         for which, excess in ((~incomplete, None), (incomplete, self.excess)):
@@ -57,7 +60,10 @@ class Components:
             for start in range(0, len(rows), _ROWS):
                 part = rows[start : start + _ROWS]
                 x = torch.as_tensor(self.x[part], dtype=torch.float32)
-                yield part, x, None if excess is None else torch.as_tensor(excess[part])
+                data: Data = x
+                if self.genotypes is not None:
+                    data = GenotypeRows(x, self.genotypes, torch.from_numpy(part))
+                yield part, data, None if excess is None else torch.as_tensor(excess[part])
 
 
 def encode(
@@ -90,7 +96,7 @@ def encode(
             spread = (weights * (sample.z - centre).square()).sum(0).sqrt()
             shares = (weights * model.prior.cluster_probabilities(sample.z)).sum(0)
             whitener = None if excess is None else model.likelihood.whitener(excess)
-            distance = model.likelihood.misfit(x, centre, whitener) / x.shape[1]
+            distance = model.likelihood.misfit(x, centre, whitener) / components.x.shape[1]
         best, which = shares.max(dim=1)
         mean[rows], std[rows] = centre.cpu().numpy(), spread.cpu().numpy()
         cluster[rows], misfit[rows] = which.cpu().numpy() + 1, distance.cpu().numpy()
@@ -122,7 +128,7 @@ def class_probabilities(
     return found
 
 
-def _draws(model: LatentModel, x: Tensor, seed: int, excess: Tensor | None) -> ImportanceSample:
+def _draws(model: LatentModel, x: Data, seed: int, excess: Tensor | None) -> ImportanceSample:
     if model.config.has_density:
         return model.posterior_sample(x, DRAWS, seed, excess)
     z = model.locate(x, excess)[None]

@@ -90,7 +90,7 @@ def read_outs(
     column = population if population is not None else labels.default_population_column()
     populations = np.array(matched.column(column), dtype=object)
     kept = np.flatnonzero(populations != "")
-    _check_populations(populations[kept], column, labels.source)
+    check_populations(populations[kept], column, labels.source)
     if len(kept) < len(populations):
         _log.info("%d samples without %s are left out of the evaluation", len(populations) - len(kept), column)
     n_components = min(_MAX_COMPONENTS, len(set(populations[kept])), max(2, len(kept) // _PER_COMPONENT))
@@ -168,7 +168,7 @@ def inductive_knn(
         raise MismatchError("labels and samples differ in number", fix="give one label, or '', for each sample")
     known = np.array(train_labels, dtype=object)
     labelled = known != ""
-    _check_populations(known[labelled], "label", "training labels")
+    check_populations(known[labelled], "label", "training labels")
     truth = np.array(test_labels, dtype=object)
     judged = np.isin(truth.astype(str), sorted(set(known[labelled])))
     if not judged.any():
@@ -225,7 +225,18 @@ def _check_finite(embedding: Embedding) -> None:
         raise DataError("coordinates are not finite", where=f"sample {sample}", fix="leave that sample out")
 
 
-def _check_populations(populations: np.ndarray, column: str, source: str) -> None:
+def check_populations(populations: np.ndarray, column: str, source: str) -> None:
+    """Refuse labels that cannot judge an embedding.
+
+    Args:
+        populations: Labels of those samples that have one, shape (n,), object (str).
+        column: Where they are from, for messages.
+        source: The table of that column.
+
+    Raises:
+        MismatchError: too few samples have labels.
+        DataError: all samples are of one population, or almost every sample is of its own.
+    """
     if len(populations) < _MIN_LABELLED:
         raise MismatchError(
             f"{len(populations)} samples have a {column}",

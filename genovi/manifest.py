@@ -22,11 +22,18 @@ from genovi.errors import DataError
 from genovi.modelfiles import MANIFEST, damaged, read_member
 
 FORMAT = "genovi model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MOST_BYTES = 16 * 2**20
 _MOST = 2**63 - 1
+
+
+def _with_likelihood(record: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew models of principal components alone."""
+    return {**record, "model": {**record["model"], "likelihood": "gaussian"}}
+
+
 # from version v to v + 1, by v: takes the record and returns it changed
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_likelihood}
 
 _COUNT, _NUMBER, _TEXT = "a whole number", "a positive number", "text"
 _SCHEMA: dict[str, dict[str, str]] = {
@@ -36,7 +43,7 @@ _SCHEMA: dict[str, dict[str, str]] = {
     },
     "model": {
         "latent_dim": _COUNT, "posterior": _TEXT, "prior": _TEXT, "steps": _COUNT, "components": _COUNT,
-        "hidden": _COUNT,
+        "hidden": _COUNT, "likelihood": _TEXT,
     },
     "noise": {"variance": _NUMBER, "edge": _NUMBER, "effective_variants": _NUMBER, "significant": _COUNT},
 }  # fmt: skip

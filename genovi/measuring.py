@@ -54,7 +54,8 @@ def bounds_run(
     seed = Seeds(trained.seed).integer("bounds")
     model, parts = trained.model.to(chosen), []
     for part in sample_blocks(aligned):
-        components = Components.of(project(trained.axes, trained.standardiser, part), trained.noise_scale)
+        projection = project(trained.axes, trained.standardiser, part)
+        components = Components.of(projection, trained.noise_scale, trained.genotypes_of(part))
         for _, x, excess in components.parts():
             parts.append(measure(model, x.to(chosen), draws, seed, None if excess is None else excess.to(chosen)))
     bounds = Bounds.of(joined(parts), "input", aligned.n_samples)

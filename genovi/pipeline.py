@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from genovi.errors import ConfigError, DataError
+from genovi.errors import ConfigError
 from genovi.files import atomic_folder, check_writable
 from genovi.genotypes.batches import joined_name
+from genovi.genotypes.diploidy import check_diploid
 from genovi.genotypes.filtering import filter_sources
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.memory import plan_memory
@@ -25,6 +27,7 @@ from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.reading import describe, open_sources
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
+from genovi.model.rows import Data, GenotypeRows, Genotypes, Sites
 from genovi.placing import (
     check_observed,
     class_shares,
@@ -35,14 +38,11 @@ from genovi.placing import (
     place,
     place_relatives,
 )
+from genovi.preparing import FittedComponents, check_axes, check_samples, fit_components
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
-from genovi.structure.noise import NoiseFloor
-from genovi.structure.pca import PrincipalAxes, fit_axes
-from genovi.structure.projection import project, sample_blocks
-from genovi.structure.standardise import Standardiser
 from genovi.summaries import TrainSummary, measure_bounds
-from genovi.trained import TrainedModel
+from genovi.trained import TrainedModel, genotypes_of, sites_of
 from genovi.training.checkpointing import SUFFIX, Checkpoints
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device
@@ -52,11 +52,6 @@ from genovi.training.objectives import choose_objective
 from genovi.training.semisupervised import KnownClasses, SemiSupervised, check_labels
 
 logger = logging.getLogger("genovi")
-
-MAX_AXES = 100
-MIN_AXES = 4
-SAMPLES_PER_AXIS = 50
-MIN_SAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -80,20 +75,6 @@ class RunConfig:
     seed: int
     memory: float | None = None
     semi_supervised: str | None = None
-
-
-def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: int) -> int:
-    """Number of principal components that the model takes.
-
-    ``pcs`` if given. Otherwise those above the noise edge, twice as many more (weak structure lies under it, and the
-    likelihood learns each component's noise) and a few; but not more than one for ``SAMPLES_PER_AXIS`` samples, because
-    later components of a small cohort carry families and single samples, which take the map away from populations
-    (see benchmarks/README.md); and at least ``MIN_AXES``.
-    """
-    if pcs is not None:
-        return pcs
-    wanted = min(3 * noise.significant + 4, n_samples // SAMPLES_PER_AXIS, MAX_AXES)
-    return min(max(MIN_AXES, wanted), available)
 
 
 @dataclass(frozen=True)
@@ -126,7 +107,7 @@ def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
     """What ``train_run`` would do, without training."""
     found = describe(inputs)
     batches = max(1, found.n_samples // min(config.training.batch_size, found.n_samples))
-    epochs = config.training.epochs or math.ceil(config.training.steps / batches)
+    epochs = config.training.epochs or math.ceil(config.training.steps_for(config.model) / batches)
     return [
         *(f"would read {f.path}: {f.format}, {f.n_samples} samples x {f.n_variants} variants" for f in found.files),
         f"would filter with {json.dumps(config.qc.thresholds())}",
@@ -170,16 +151,18 @@ def train_run(
     choose_device(config.training.device)
     check_labels(config.semi_supervised, labels, config.model)
     cohort = _prepare(inputs, config, labels, out.parent)
+    seen = cohort.components
     known = KnownClasses.of(config.semi_supervised, labels, cohort.matrix.samples)
     checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing, known)
     shape, objective = config.model, None
     if known is not None:
-        shape = replace(shape, components=known.components(shape.for_cohort(len(cohort.x)).components))
-        objective = SemiSupervised(choose_objective(shape, config.training), cohort.x, known)
+        shape = replace(shape, components=known.components(shape.for_cohort(len(seen.x)).components))
+        objective = SemiSupervised(choose_objective(shape, config.training), seen.x, known)
     try:
         trained = fit(
-            cohort.x, shape, config.training, Seeds(config.seed), monitor, cohort.noise_floor, checkpoints, objective
-        )
+            seen.x, shape, config.training, Seeds(config.seed), monitor, seen.noise_floor, checkpoints, objective,
+            genotypes=cohort.genotypes,
+        )  # fmt: skip
     except DivergedError as error:
         if error.fit.history:
             aside = out.with_name(out.name + ".diverged")
@@ -206,22 +189,26 @@ def _checkpoints(
 
 @dataclass(frozen=True)
 class _Cohort:
-    """Training samples after quality control, as the model sees them.
-
-    matrix: their genotypes. x: noise-scaled scores, shape (n, k).
-    """
+    """Training samples after quality control: their genotypes, and what the model sees of them."""
 
     matrix: GenotypeMatrix
-    x: np.ndarray
-    standardiser: Standardiser
-    axes: PrincipalAxes
-    noise_scale: float
+    components: FittedComponents
     qc: QCReport
+    binomial: bool
 
     @property
-    def noise_floor(self) -> np.ndarray:
-        """Standard deviation of the noise in each column of ``x``, shape (k,)."""
-        return np.sqrt(self.axes.score_noise) / self.noise_scale
+    def genotypes(self) -> tuple[Genotypes, Sites] | None:
+        """What a likelihood of genotypes sees; None for one of components."""
+        if not self.binomial:
+            return None
+        seen = self.components
+        return genotypes_of(self.matrix), sites_of(seen.axes, seen.standardiser, seen.noise_scale)
+
+    @property
+    def data(self) -> Data:
+        """What the model sees."""
+        x = torch.as_tensor(self.components.x, dtype=torch.float32)
+        return GenotypeRows.of(x, genotypes_of(self.matrix)) if self.binomial else x
 
 
 def _prepare(
@@ -229,54 +216,22 @@ def _prepare(
 ) -> _Cohort:
     with open_sources(inputs, config.qc.split_multiallelic) as sources:
         # before quality control, which has other complaints about one sample
-        _check_samples(len(sources[0].samples), joined_name([source.name for source in sources]))
+        check_samples(len(sources[0].samples), joined_name([source.name for source in sources]))
         matrix, qc = filter_sources(sources, config.qc, plan_memory(config.memory, folder))
-    _check_samples(matrix.n_samples, matrix.source, qc)
-    _check_axes(matrix, config.pcs)
+    check_samples(matrix.n_samples, matrix.source, qc)
+    check_axes(matrix, config.pcs)
     missing = missing_shares(matrix)
     check_observed(missing, matrix)
+    if config.model.likelihood == "binomial":
+        check_diploid(matrix)
     names = matrix.samples
     if qc.relatives is not None and qc.relatives.matrix.n_samples:
         check_observed(missing_shares(qc.relatives.matrix), qc.relatives.matrix)
         names += qc.relatives.matrix.samples
     if labels is not None:
         _report_labels(labels, names, config.semi_supervised)
-    standardiser = Standardiser.fit(matrix)
-    axes, scores = fit_axes(matrix, standardiser, MAX_AXES, Seeds(config.seed))
-    k = choose_axes(axes.noise, config.pcs, axes.n_samples, axes.n_axes)
-    logger.info(
-        "%d principal components above the noise floor (%.0f effective variants); the model takes %d",
-        axes.noise.significant, axes.noise.effective_variants, k,
-    )  # fmt: skip
-    axes, scores = axes.first(k), scores[:, :k]
-    if missing.any():
-        parts = [project(axes, standardiser, part, training=True).scores for part in sample_blocks(matrix)]
-        scores = np.concatenate(parts)
-    noise_scale = math.sqrt(axes.noise.edge)
-    return _Cohort(matrix, scores / noise_scale, standardiser, axes, noise_scale, qc)
-
-
-def _check_samples(n: int, source: str, qc: QCReport | None = None) -> None:
-    if n >= MIN_SAMPLES:
-        return
-    taken = 0 if qc is None or qc.relatives is None else qc.relatives.matrix.n_samples
-    what, why = f"sample{'' if n == 1 else 's'} to train on", f"a model needs at least {MIN_SAMPLES}"
-    fix = "add samples, or embed these with a model trained on a reference: genovi embed"
-    if taken and n + taken >= MIN_SAMPLES:
-        what, why = f"unrelated {what}", f"{why}, and --king-cutoff took {taken}"
-        fix = "raise --king-cutoff, or leave it out"
-    raise DataError(f"only {n} {what}", where=source, why=why, fix=fix)
-
-
-def _check_axes(matrix: GenotypeMatrix, pcs: int | None) -> None:
-    n, m = matrix.n_samples, matrix.n_variants
-    if pcs is not None and not 1 <= pcs <= min(n - 1, m):
-        raise DataError(
-            f"{pcs} principal components cannot come from {n} samples x {m} variants",
-            where=f"--pcs {pcs}",
-            why=f"there are at most {min(n - 1, m)}",
-            fix="--pcs auto",
-        )
+    components = fit_components(matrix, config.pcs, Seeds(config.seed), incomplete=bool(missing.any()))
+    return _Cohort(matrix, components, qc, config.model.likelihood == "binomial")
 
 
 def _report_labels(labels: SampleLabels, samples: tuple[str, ...], column: str | None) -> None:
@@ -297,12 +252,13 @@ def _write_run(
     log_lines: Callable[[], str],
     known: KnownClasses | None,
 ) -> TrainSummary:
-    bounds = measure_bounds(trained, cohort.x, Seeds(config.seed).integer("bounds"))
+    seen = cohort.components
+    bounds = measure_bounds(trained, cohort.data, Seeds(config.seed).integer("bounds"))
     model = TrainedModel(
         model=trained.model,
-        standardiser=cohort.standardiser,
-        axes=cohort.axes,
-        noise_scale=cohort.noise_scale,
+        standardiser=seen.standardiser,
+        axes=seen.axes,
+        noise_scale=seen.noise_scale,
         seed=config.seed,
         build=cohort.qc.build.build,
         summary={},
@@ -326,7 +282,7 @@ def _write_run(
     model = replace(model, summary=summary)
     left_out = np.zeros(len(embedding.samples), dtype=bool)
     if cohort.qc.relatives is not None:
-        scores = cohort.x * cohort.noise_scale
+        scores = seen.x * seen.noise_scale
         embedding = place_relatives(model, embedding, cohort.qc.relatives, scores, draws, device)
         left_out = np.isin(np.arange(len(embedding.samples)), cohort.qc.relatives.place)
     outcome = TrainSummary(out, model, embedding, left_out, trained, cohort.qc, bounds, provenance)

@@ -24,6 +24,7 @@ from genovi.genotypes.matching import VariantMatch
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.querying import read_query
 from genovi.genotypes.suitability import Demands, Target, fit_to_model
+from genovi.model.rows import components
 from genovi.modelfiles import EMBEDDING, has_member
 from genovi.seeding import Seeds
 from genovi.structure.projection import project, sample_blocks
@@ -132,8 +133,8 @@ def place(
         kin = None if shared is None else shared[done : done + part.n_samples]
         done += part.n_samples
         projection = project(trained.axes, trained.standardiser, part, training=training, shared=kin)
-        components = Components.of(projection, trained.noise_scale)
-        parts.append(encode(trained.model, components, part.samples, seed, device))
+        seen = Components.of(projection, trained.noise_scale, trained.genotypes_of(part))
+        parts.append(encode(trained.model, seen, part.samples, seed, device))
     return Embedding.concatenate(parts)
 
 
@@ -144,8 +145,8 @@ def class_shares(
     classes, parts = len(trained.classes), []
     for part in sample_blocks(matrix):
         projection = project(trained.axes, trained.standardiser, part, training=training)
-        components = Components.of(projection, trained.noise_scale)
-        parts.append(class_probabilities(trained.model, components, classes, seed, device))
+        seen = Components.of(projection, trained.noise_scale, trained.genotypes_of(part))
+        parts.append(class_probabilities(trained.model, seen, classes, seed, device))
     return np.concatenate(parts)
 
 
@@ -214,7 +215,8 @@ def _may_be_known(trained: TrainedModel, matrix: GenotypeMatrix, known: Embeddin
     done = 0
     for part in sample_blocks(matrix):
         projection = project(trained.axes, trained.standardiser, part, training=True)
-        for rows, x, excess in Components.of(projection, trained.noise_scale).parts():
+        for rows, data, excess in Components.of(projection, trained.noise_scale).parts():
+            x = components(data)
             whitener = None if excess is None else likelihood.whitener(excess).double()
             scale = torch.exp(-likelihood.log_noise.double())
             for i, one in enumerate(x.double()):
@@ -247,7 +249,8 @@ def known_by_name(trained: TrainedModel, matrix: GenotypeMatrix, known: Embeddin
     done = 0
     for part in sample_blocks(matrix):
         projection = project(trained.axes, trained.standardiser, part, training=True)
-        for rows, x, excess in Components.of(projection, trained.noise_scale).parts():
+        for rows, data, excess in Components.of(projection, trained.noise_scale).parts():
+            x = components(data)
             theirs = row[done + rows]
             z = torch.as_tensor(known.mean[theirs], dtype=torch.float32)
             whitener = None if excess is None else likelihood.whitener(excess)

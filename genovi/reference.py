@@ -66,9 +66,27 @@ def measure_reference(
         DataError: the genotypes are bad, nothing is left of them, or there is one population only.
         ConfigError: no such column.
     """
-    matrix = _of_samples(open_genotypes(paths), embedding.samples)
-    qc = QCConfig()
-    matrix, _ = apply_qc(matrix, replace(qc, mind=1.0, indep_pairwise=None))
+    return reference_of(_of_samples(open_genotypes(paths), embedding.samples), labels, population)
+
+
+def reference_of(
+    matrix: GenotypeMatrix, labels: SampleLabels, population: str | None = None, qc: QCConfig | None = None
+) -> GeneticReference:
+    """``measure_reference`` on genotypes in memory.
+
+    Args:
+        matrix: Genotypes of the embedding's samples, in its order, before quality control.
+        labels: Give their populations.
+        population: Column of populations; None guesses it.
+        qc: Quality control; no sample is dropped, whatever it says.
+
+    Raises:
+        MismatchError: no label matches.
+        DataError: nothing is left of the genotypes, or there is one population only.
+        ConfigError: no such column.
+    """
+    qc = qc or QCConfig()
+    matrix, _ = apply_qc(matrix, replace(qc, mind=1.0, indep_pairwise=None, king_cutoff=None))
     column = population if population is not None else labels.default_population_column()
     names, fst = hudson_fst(matrix, match(labels, matrix.samples).column(column))
     if qc.indep_pairwise is not None:

@@ -13,6 +13,7 @@ from genovi.bounds import Bounds, measure
 from genovi.embedding import Embedding
 from genovi.genotypes.matching import VariantMatch
 from genovi.genotypes.quality import QCReport
+from genovi.model.rows import Data
 from genovi.provenance import Provenance
 from genovi.trained import TrainedModel
 from genovi.training.loop import Fit
@@ -20,11 +21,11 @@ from genovi.training.loop import Fit
 BOUND_DRAWS = 64
 
 
-def measure_bounds(fit: Fit, x: np.ndarray, seed: int) -> Bounds:
-    """Bounds of the held-out rows of ``x``, shape (n, k), or of all rows where none are held out."""
+def measure_bounds(fit: Fit, x: Data, seed: int) -> Bounds:
+    """Bounds of the held-out rows of ``x``, or of all rows where none are held out."""
     held_out = len(fit.held_out) > 0
     rows = fit.held_out if held_out else np.arange(len(x))
-    found = measure(fit.model, torch.as_tensor(x[rows], dtype=torch.float32), BOUND_DRAWS, seed)
+    found = measure(fit.model, x[torch.from_numpy(rows)], BOUND_DRAWS, seed)
     return Bounds.of(found, "held-out" if held_out else "training", len(rows))
 
 

@@ -22,14 +22,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
-from genovi.errors import DataError, GenoviError
-from genovi.genotypes.matrix import VariantTable
+from genovi.errors import ConfigError, DataError, GenoviError
+from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 from genovi.manifest import Manifest, number_at, read_manifest, recorded_at
+from genovi.model.binomial import BinomialLikelihood
 from genovi.model.config import ModelConfig
+from genovi.model.rows import Genotypes, Sites
 from genovi.model.vae import LatentModel
 from genovi.modelfiles import MANIFEST, VARIANTS, WEIGHTS, damaged, inflate, read_member
 from genovi.structure.noise import NoiseFloor
 from genovi.structure.pca import PrincipalAxes
+from genovi.structure.projection import shrinkage
 from genovi.structure.standardise import Standardiser
 
 _MISFIT_MARGIN = 1.25
@@ -79,6 +82,52 @@ class TrainedModel:
         if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
             return ()
         return tuple(names)
+
+    def genotypes_of(self, matrix: GenotypeMatrix) -> Genotypes | None:
+        """Genotypes, aligned to the model, as its likelihood sees them; None where it sees components alone."""
+        return genotypes_of(matrix) if self.model.config.likelihood == "binomial" else None
+
+    @torch.no_grad()
+    def allele_frequencies(self, z: np.ndarray, variants: np.ndarray | None = None) -> np.ndarray:
+        """Frequency of the counted allele (``standardiser.variants.alt``) in those who live at ``z``.
+
+        Args:
+            z: Points of the latent space, shape (n, latent_dim).
+            variants: Indices of some variants, shape (m,); None for all.
+
+        Returns:
+            shape (n, n_variants), float32, in (0, 1), variants in the order of ``standardiser.variants``.
+
+        Raises:
+            ConfigError: the model is not one of genotypes, or z has another number of columns.
+        """
+        likelihood = self.frequency_decoder
+        points = torch.as_tensor(np.asarray(z), dtype=torch.float32)
+        if points.ndim != 2 or points.shape[1] != self.model.config.latent_dim:
+            raise ConfigError(
+                "points of the latent space have another shape", where=tuple(points.shape),
+                fix=f"give one row of {self.model.config.latent_dim} numbers for each point",
+            )  # fmt: skip
+        device = likelihood.scale.device
+        chosen = None if variants is None else torch.as_tensor(np.asarray(variants), device=device)
+        frequencies: np.ndarray = likelihood.frequencies(points.to(device), chosen).cpu().numpy()
+        return frequencies
+
+    @property
+    def frequency_decoder(self) -> BinomialLikelihood:
+        """The likelihood of a model of genotypes.
+
+        Raises:
+            ConfigError: this is a model of principal components.
+        """
+        likelihood = self.model.likelihood
+        if not isinstance(likelihood, BinomialLikelihood):
+            raise ConfigError(
+                "this model decodes principal components, not allele frequencies",
+                where=f"--likelihood {self.model.config.likelihood}",
+                fix="train one with genovi train --likelihood binomial",
+            )
+        return likelihood
 
     def save(self, folder: Path) -> None:
         """Write the three files into ``folder``, which exists."""
@@ -133,6 +182,18 @@ class TrainedModel:
             raise damaged(place, why) from error
 
 
+def genotypes_of(matrix: GenotypeMatrix) -> Genotypes:
+    """Packed genotypes as the model reads them."""
+    return Genotypes(matrix.part, matrix.n_variants)
+
+
+def sites_of(axes: PrincipalAxes, standardiser: Standardiser, noise_scale: float) -> Sites:
+    """The way from complete genotypes of new samples to components in the unit of training scores."""
+    projection = axes.loadings / (standardiser.scale[:, None] * shrinkage(axes) * noise_scale)
+    centre = torch.as_tensor(2 * standardiser.frequency, dtype=torch.float32)
+    return Sites(centre, torch.as_tensor(projection, dtype=torch.float32))
+
+
 def _assemble(place: Path, manifest: Manifest) -> TrainedModel:
     config = ModelConfig(**manifest.model)
     tensors = _read_tensors(place)
@@ -150,9 +211,11 @@ def _assemble(place: Path, manifest: Manifest) -> TrainedModel:
     axes = PrincipalAxes(loadings, singular, manifest.n_samples, NoiseFloor(**manifest.noise))
     if not all(math.isfinite(scale) and scale > 0 for scale in [*singular.tolist(), axes.n_samples]):
         raise ValueError("scales are not positive numbers")
-    if config.largest_layer(len(singular)) > sum(tensor.numel() for tensor in tensors.values()):
+    if config.largest_layer(*reversed(loadings.shape)) > sum(tensor.numel() for tensor in tensors.values()):
         raise ValueError(f"{WEIGHTS} does not hold a model of the size that {MANIFEST} says")
-    model = LatentModel(config, torch.ones(len(singular)), torch.Generator().manual_seed(0))
+    standardiser, noise_scale = _read_standardiser(place, manifest.n_variants), float(manifest.noise_scale)
+    sites = sites_of(axes, standardiser, noise_scale) if config.likelihood == "binomial" else None
+    model = LatentModel(config, torch.ones(len(singular)), torch.Generator().manual_seed(0), sites=sites)
     # orders and masks of flows follow from the settings: they are never taken from a file
     fixed = {name: tensor for name, tensor in model.state_dict().items() if not tensor.is_floating_point()}
     weights = {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items()}
@@ -161,9 +224,9 @@ def _assemble(place: Path, manifest: Manifest) -> TrainedModel:
     model.load_state_dict(weights | fixed)
     return TrainedModel(
         model=model.eval(),
-        standardiser=_read_standardiser(place, manifest.n_variants),
+        standardiser=standardiser,
         axes=axes,
-        noise_scale=float(manifest.noise_scale),
+        noise_scale=noise_scale,
         seed=manifest.seed,
         build=manifest.build,
         summary=manifest.summary,

@@ -196,6 +196,7 @@ def test_the_same_people_as_plink_and_as_eigenstrat_are_placed_alike(tmp_path: P
     np.testing.assert_array_equal(first.embedding.mean, third.embedding.mean)
 
 
+@pytest.mark.verification
 @pytest.mark.real
 def test_company_and_order_do_not_move_a_real_person(tmp_path: Path) -> None:
     """Complete people and such with gaps, to a hundredth of a standard deviation: sums run in another order."""

@@ -287,6 +287,7 @@ def test_importing_evaluation_loads_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.verification
 @pytest.mark.real
 def test_continents_separate_in_real_principal_components() -> None:
     from bed_reader import open_bed

@@ -127,7 +127,7 @@ def check_demo(command: Path, folder: Path, *options: str) -> None:
 
 
 def test_demo_runs_away_from_the_checkout(environment: Path, tmp_path: Path) -> None:
-    check_demo(environment / "genovi", tmp_path, "--epochs", "20")
+    check_demo(environment / "genovi", tmp_path, "--epochs", "2")
 
 
 def test_this_environment_finds_the_demo_data(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ from genovi.genotypes.writing import write_plink1
 from genovi.labels import read_labels
 from genovi.model.config import ModelConfig
 from genovi.model.vae import LatentModel
-from genovi.pipeline import MAX_AXES, RunConfig, plan_run, train_run
+from genovi.pipeline import RunConfig, plan_run, train_run
+from genovi.preparing import MAX_AXES
 from genovi.provenance import Provenance
 from genovi.summaries import EmbedSummary, TrainSummary
 from genovi.trained import TrainedModel

@@ -27,7 +27,7 @@ from genovi.placing import place
 from genovi.seeding import Seeds
 from genovi.structure.pca import fit_axes
 from genovi.structure.standardise import Standardiser
-from genovi.trained import TrainedModel
+from genovi.trained import TrainedModel, sites_of
 
 FILES = {"model.safetensors", "model.json", "variants.tsv.gz"}
 CONFIG = ModelConfig(hidden=16, steps=2, components=4)
@@ -46,7 +46,8 @@ def build(config: ModelConfig = CONFIG) -> TrainedModel:
     axes, scores = fit_axes(matrix, standardiser, 5, Seeds(0))
     noise_scale = float(np.sqrt(axes.noise.edge))
     scale = torch.as_tensor((scores / noise_scale).std(axis=0), dtype=torch.float32)
-    model = LatentModel(config, scale, torch.Generator().manual_seed(3)).eval()
+    sites = sites_of(axes, standardiser, noise_scale) if config.likelihood == "binomial" else None
+    model = LatentModel(config, scale, torch.Generator().manual_seed(3), sites=sites).eval()
     summary = {"qc": {"n": 1}, "words": "as they were"}
     return TrainedModel(model, standardiser, axes, noise_scale, seed=7, build="unknown", summary=summary)
 
@@ -80,8 +81,10 @@ def folder(saved: Path, tmp_path: Path) -> Path:
         ModelConfig(hidden=16, posterior="ddvi-simple", prior="flow"),
         ModelConfig(hidden=16, posterior="ddvi-nosleep", prior="square"),
         ModelConfig(hidden=16, posterior="gaussian", prior="swissroll"),
+        ModelConfig(hidden=16, steps=2, components=4, likelihood="binomial"),
+        ModelConfig(hidden=16, posterior="gaussian", prior="vamp", components=3, likelihood="binomial"),
     ],
-    ids=lambda config: f"{config.posterior}-{config.prior}",
+    ids=lambda config: f"{config.posterior}-{config.prior}-{config.likelihood}",
 )
 def test_a_loaded_model_embeds_bit_for_bit_alike(config: ModelConfig, tmp_path: Path) -> None:
     trained = build(config)
@@ -113,6 +116,20 @@ def test_everything_comes_back(saved: Path) -> None:
 
 def test_whoever_may_read_the_folder_may_read_all_of_it(saved: Path) -> None:
     assert len({path.stat().st_mode for path in saved.iterdir()}) == 1
+
+
+def test_models_of_the_first_format_still_load(folder: Path, saved: Path) -> None:
+    """They did not say what their likelihood is; all were models of components."""
+    edit(folder / "model.json", lambda m: (m.update(format_version=1), m["model"].pop("likelihood")))
+    loaded = TrainedModel.load(folder)
+    assert loaded.model.config == TrainedModel.load(saved).model.config
+    assert loaded.model.config.likelihood == "gaussian"
+
+
+def test_a_model_of_genotypes_cannot_be_called_one_of_components(folder: Path) -> None:
+    edit(folder / "model.json", lambda m: m["model"].update(likelihood="binomial"))
+    with pytest.raises(DataError, match="damaged"):
+        TrainedModel.load(folder)
 
 
 def test_saving_again_gives_the_same_bytes(saved: Path, tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def train(
     latent_dim: opt.LatentDim = _MODEL.latent_dim,
     posterior: opt.Posterior = _MODEL.posterior,
     prior: opt.Prior = _MODEL.prior,
+    likelihood: opt.Likelihood = _MODEL.likelihood,
     steps: opt.Steps = _MODEL.steps,
     pcs: opt.Pcs = "auto",
     semi_supervised: opt.SemiSupervised = None,
@@ -87,6 +88,7 @@ def train(
     draws: opt.Draws = _TRAINING.draws,
     epochs: opt.Epochs = _TRAINING.epochs,
     batch_size: opt.BatchSize = _TRAINING.batch_size,
+    batch_variants: opt.BatchVariants = _TRAINING.batch_variants,
     lr: opt.LearningRate = _TRAINING.lr,
     device: opt.Device = _TRAINING.device,
     threads: opt.Threads = _TRAINING.threads,
@@ -205,11 +207,11 @@ def _seed_of(checkpoint: Path) -> int | None:
 
 def _settings(typed: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig, QCConfig, int | None]:
     """Model, optimisation, quality control and number of components as the options ask for them."""
-    model = ModelConfig(**{name: typed[name] for name in ("latent_dim", "posterior", "prior", "steps")})
-    names = ("epochs", "batch_size", "lr", "objective", "draws", "device", "threads")
+    model = ModelConfig(**{name: typed[name] for name in ("latent_dim", "posterior", "prior", "likelihood", "steps")})
+    names = ("epochs", "batch_size", "batch_variants", "lr", "objective", "draws", "device", "threads")
     training = TrainingConfig(**{name: typed[name] for name in names})
     training.check_objective(model)
-    return model, training, _filters(typed), _pcs(typed["pcs"])
+    return model, training, _filters(typed), parse_pcs(typed["pcs"])
 
 
 def _filters(typed: Mapping[str, Any]) -> QCConfig:
@@ -280,7 +282,12 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _pcs(text: str) -> int | None:
+def parse_pcs(text: str) -> int | None:
+    """Number of components that ``--pcs`` asks for; None where it leaves the choice to the noise floor.
+
+    Raises:
+        ConfigError: neither a number nor auto.
+    """
     if text == "auto":
         return None
     if not text.isdigit() or int(text) < 1:

@@ -24,7 +24,7 @@ from isal import igzip, isal_zlib
 
 from genovi.errors import DataError
 
-_EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _ISAL_ERROR = cast(type[Exception], isal_zlib.error)
 BOM = b"\xef\xbb\xbf"  # some editors put it before text
 
@@ -280,8 +280,8 @@ def naming_damage(path: Path) -> Iterator[None]:
 def _check_end_block(path: Path) -> None:
     with open(path, "rb") as stream:
         size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - len(_EOF_BLOCK)))
-        if stream.read() != _EOF_BLOCK:
+        stream.seek(max(0, size - len(EOF_BLOCK)))
+        if stream.read() != EOF_BLOCK:
             raise DataError(
                 "truncated file: the BGZF end-of-file block is missing",
                 where=path,

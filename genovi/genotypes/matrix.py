@@ -180,6 +180,21 @@ class GenotypeMatrix:
         block = _BYTE_TO_DOSAGES[self.packed[rows]]
         return block.reshape(block.shape[0], 4 * block.shape[1])[:, : self.n_samples]
 
+    def part(self, rows: slice | np.ndarray, samples: np.ndarray) -> np.ndarray:
+        """Dosages of some samples at some variants, without unpacking the others.
+
+        Args:
+            rows: Variants.
+            samples: Indices, shape (n,), int64.
+
+        Returns:
+            shape (n_rows, n), int8, coded as by ``dosages``.
+        """
+        codes = np.take(self.packed[rows], samples >> 2, axis=1)
+        codes >>= ((samples & 3) << 1).astype(np.uint8)
+        codes &= 3
+        return _CODE_TO_DOSAGE[codes]
+
     def blocks(self, size: int = 4096) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield ``(rows, dosages)`` over all variants, ``size`` at a time."""
         for start in range(0, self.n_variants, size):

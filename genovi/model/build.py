@@ -1,18 +1,22 @@
-"""From the names in a ``ModelConfig`` to the posterior and the prior."""
+"""From the names in a ``ModelConfig`` to the likelihood, the posterior and the prior."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from genovi.errors import ConfigError
 from genovi.model.adversarial import AdversarialPosterior
+from genovi.model.binomial import BinomialLikelihood
 from genovi.model.config import CURVES, WITH_COMPONENTS, ModelConfig
 from genovi.model.curves import CurvePrior
 from genovi.model.diffusion import DiffusionPosterior, SimpleDiffusionPosterior
 from genovi.model.gaussian import GaussianPosterior
+from genovi.model.likelihood import GaussianLikelihood, Likelihood
 from genovi.model.mixtures import FreeMixture, GaussianMixture, VampPrior
 from genovi.model.posterior import Posterior
 from genovi.model.prior import Prior, StandardNormal
+from genovi.model.rows import Sites
 
 
 def build_posterior(data_dim: int, config: ModelConfig, generator: torch.Generator) -> Posterior:
@@ -52,3 +56,18 @@ def build_prior(data_dim: int, config: ModelConfig, generator: torch.Generator) 
     if config.prior == "vamp":
         return VampPrior(data_dim, components, generator)
     return (FreeMixture if config.prior == "mixture-free" else GaussianMixture)(d, components, generator)
+
+
+def build_likelihood(
+    scale: Tensor, config: ModelConfig, generator: torch.Generator, noise_floor: Tensor | None, sites: Sites | None
+) -> Likelihood:
+    """The likelihood that ``config`` names.
+
+    Raises:
+        ConfigError: it is one of genotypes, and the variants are not given.
+    """
+    if config.likelihood == "gaussian":
+        return GaussianLikelihood(config.latent_dim, config.hidden, scale, generator, noise_floor)
+    if sites is None:
+        raise ConfigError("a model of genotypes needs its variants", where="--likelihood binomial")
+    return BinomialLikelihood(config.latent_dim, config.hidden, scale, sites, generator)

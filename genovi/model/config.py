@@ -8,6 +8,7 @@ from genovi.errors import ConfigError
 
 POSTERIORS = ("ddvi", "gaussian", "iaf", "hiaf", "aae", "ddvi-simple", "ddvi-nosleep")
 PRIORS = ("mixture", "normal", "mixture-free", "vamp", "flow", "pinwheel", "swissroll", "square")
+LIKELIHOODS = ("gaussian", "binomial")
 WITH_COMPONENTS = ("mixture", "mixture-free", "vamp")
 CURVES = ("pinwheel", "swissroll", "square")
 _DENOISER_WIDTH = 64  # as in genovi.model.networks, which loads torch
@@ -29,6 +30,7 @@ class ModelConfig:
         steps: Number T of reverse diffusion steps; used by "ddvi" and its variants only.
         components: Components of mixture priors; 0 lets the number of samples decide (see ``for_cohort``).
         hidden: Width of encoder and decoder layers.
+        likelihood: "gaussian" (of principal components) or "binomial" (of genotypes).
     """
 
     latent_dim: int = 2
@@ -37,10 +39,12 @@ class ModelConfig:
     steps: int = 2
     components: int = 0
     hidden: int = 128
+    likelihood: str = "gaussian"
 
     def __post_init__(self) -> None:
         _check_choice("--posterior", self.posterior, POSTERIORS)
         _check_choice("--prior", self.prior, PRIORS)
+        _check_choice("--likelihood", self.likelihood, LIKELIHOODS)
         for option, value in (
             ("--latent-dim", self.latent_dim),
             ("--steps", self.steps),
@@ -72,13 +76,15 @@ class ModelConfig:
             return self
         return replace(self, components=min(max(n_samples // 25, 5), 100))
 
-    def largest_layer(self, data_dim: int) -> int:
-        """Weights of the largest of some layers that the model has, for data of ``data_dim`` columns.
+    def largest_layer(self, data_dim: int, n_variants: int) -> int:
+        """Weights of the largest of some layers that the model has, for ``data_dim`` components of the variants.
 
         A file with fewer weights in all cannot hold it, which is known before anything is allocated.
         """
         d, h = self.latent_dim, self.hidden
         sizes = [h * h, h * d, h * data_dim]
+        if self.likelihood == "binomial":
+            sizes.append(n_variants * data_dim)
         if self.prior in WITH_COMPONENTS:
             sizes.append(self.components * (data_dim if self.prior == "vamp" else d))
         if self.posterior.startswith("ddvi"):

@@ -46,6 +46,15 @@ class Noise:
         noise = torch.randn(shape, generator=self.generator, device=tensor.device, dtype=tensor.dtype)
         return noise.expand(tensor.shape)
 
+    def copies(self, frequency: Tensor) -> Tensor:
+        """Draws from Binomial(2, frequency), 0, 1 or 2, in the shape and type of ``frequency``."""
+        shape = list(frequency.shape)
+        if self.shared:
+            shape[-2] = 1
+        uniform = torch.rand(shape, generator=self.generator, device=frequency.device, dtype=frequency.dtype)
+        two, some = frequency.square(), frequency * (2 - frequency)
+        return (uniform < two).to(frequency.dtype) + (uniform < some).to(frequency.dtype)
+
     def draw(self, mean: Tensor, log_std: Tensor) -> Tensor:
         """A reparametrised draw: mean + exp(log_std) * noise, in the shape of ``mean``."""
         return torch.addcmul(mean, torch.exp(log_std), self.like(mean))

@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 
 from genovi.errors import ConfigError
-from genovi.model.densities import LOG_2PI, Noise, normal_log_density
+from genovi.model.densities import Noise, normal_log_density
+from genovi.model.likelihood import GaussianLikelihood, Pairs
+from genovi.model.rows import Data, components
 from genovi.model.vae import LatentModel
 
 TOLERANCE = 0.01  # nats
@@ -53,12 +55,12 @@ class Evidence:
 
 
 @torch.no_grad()
-def exact(model: LatentModel, x: Tensor, around: Tensor, excess: Tensor | None = None) -> Evidence:
+def exact(model: LatentModel, x: Data, around: Tensor, excess: Tensor | None = None) -> Evidence:
     """Integrate z over as large and as fine a grid as each sample needs.
 
     Args:
         model: Of one or two latent dimensions.
-        x: shape (n, k).
+        x: The samples.
         around: Draws about where the posterior of each sample lies, shape (draws, n, d); a box that is too small for
             them is never tried.
         excess: Covariance that missing genotypes add, shape (n, k, k), as in ``LatentModel.posterior_sample``.
@@ -93,10 +95,10 @@ def _check_dimension(model: LatentModel) -> int:
     return d
 
 
-def _portions(x: Tensor, excess: Tensor | None, points: int) -> list[tuple[Tensor, Tensor | None]]:
+def _portions(x: Data, excess: Tensor | None, points: int) -> list[tuple[Data, Tensor | None]]:
     size = max(1, _VALUES_AT_ONCE // points)
-    parts = [None] * math.ceil(len(x) / size) if excess is None else excess.split(size)
-    return list(zip(x.split(size), parts, strict=True))
+    cuts = [slice(start, start + size) for start in range(0, len(x), size)]
+    return [(x[cut], None if excess is None else excess[cut]) for cut in cuts]
 
 
 @dataclass(frozen=True)
@@ -138,13 +140,12 @@ class _Sums:
 class _Grid:
     """Points, what model and prior say there, and the shape of the grid.
 
-    points: shape (G, d), float64. base: log p(z) + log cell, shape (G,). mean: f(z), shape (G, k), float64.
+    points: shape (G, d), float64. base: log p(z) + log cell, shape (G,). pairs: the likelihood at them.
     """
 
-    model: LatentModel
     points: Tensor
     base: Tensor
-    mean: Tensor
+    pairs: Pairs
     step: Tensor
     n: int
 
@@ -157,25 +158,13 @@ class _Grid:
         step = (upper - lower) / (n - 1)
         z = points.to(model.likelihood.log_noise.dtype)
         base = model.prior.log_density(z).double() + step.log().sum()
-        return _Grid(model, points, base, model.likelihood.mean(z).double(), step, n)
+        return _Grid(points, base, model.likelihood.pairs(z), step, n)
 
-    def joint(self, x: Tensor, excess: Tensor | None) -> Tensor:
+    def joint(self, x: Data, excess: Tensor | None) -> Tensor:
         """log p(z) + log p(x | z) + log cell, shape (n, G)."""
-        likelihood, k = self.model.likelihood, x.shape[1]
-        if excess is None:
-            inverse = torch.exp(-likelihood.log_noise.double())
-            scaled, means = x.double() * inverse, self.mean * inverse
-            distance = scaled.square().sum(1)[:, None] - 2 * scaled @ means.T + means.square().sum(1)
-            log_volume = -inverse.log().sum().expand(len(x))
-        else:
-            whitener = likelihood.whitener(excess).double()
-            log_volume = -whitener.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-            distance = torch.stack([
-                ((row - self.mean) @ w.T).square().sum(1) for row, w in zip(x.double(), whitener, strict=True)
-            ])  # fmt: skip
-        return self.base - 0.5 * (distance + k * LOG_2PI) - log_volume[:, None]
+        return self.base + self.pairs.log_density(x, excess)
 
-    def integrate(self, x: Tensor, excess: Tensor | None) -> _Sums:
+    def integrate(self, x: Data, excess: Tensor | None) -> _Sums:
         joint = self.joint(x, excess)
         d, n = self.points.shape[1], self.n
         total = torch.logsumexp(joint, dim=1)
@@ -196,10 +185,10 @@ class _Grid:
         )
 
 
-def _refined(model: LatentModel, x: Tensor, excess: Tensor | None, sums: _Sums, around: Tensor) -> _Sums:
+def _refined(model: LatentModel, x: Data, excess: Tensor | None, sums: _Sums, around: Tensor) -> _Sums:
     """Ever finer grids for one sample, until two of them agree."""
     d = model.config.latent_dim
-    n = _POINTS[d] // 2
+    n = model.likelihood.refined_points[d] // 2
     for _ in range(_REFINEMENTS):
         low, high = sums.low[0], sums.high[0]
         if bool((sums.total - sums.coarse).abs() > 1):  # so coarse that the peak may lie where only draws tell
@@ -231,7 +220,7 @@ class Quadrature:
 @torch.no_grad()
 def integrate(
     model: LatentModel,
-    x: Tensor,
+    x: Data,
     lower: Tensor,
     upper: Tensor,
     resolution: int = 300,
@@ -245,19 +234,20 @@ def integrate(
         ConfigError: the latent space has more than two dimensions.
     """
     d = _check_dimension(model)
-    axes = [torch.linspace(float(lower[j]), float(upper[j]), resolution, dtype=x.dtype) for j in range(d)]
+    axes = [torch.linspace(float(lower[j]), float(upper[j]), resolution, dtype=components(x).dtype) for j in range(d)]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, d).to(x.device)
     cell = sum(math.log(float(axis[1] - axis[0])) for axis in axes)
     base = model.prior.log_density(grid) + cell
-    means = model.likelihood.mean(grid)
+    likelihood = model.likelihood
+    means = likelihood.mean(grid) if isinstance(likelihood, GaussianLikelihood) else None
     evidence, mean, square = [], [], []
     for start in range(0, len(x), 16):
         rows = x[start : start + 16]
-        if excess is None:
-            joint = base + normal_log_density(rows[:, None], means, model.likelihood.log_noise)
+        if excess is None and means is not None:  # the decoder once for all samples
+            joint = base + normal_log_density(components(rows)[:, None], means, likelihood.log_noise)
         else:
-            whitener = model.likelihood.whitener(excess[start : start + 16])
-            joint = base + model.likelihood.log_density(rows, grid[:, None].expand(-1, len(rows), -1), whitener).T
+            whitener = None if excess is None else likelihood.whitener(excess[start : start + 16])
+            joint = base + likelihood.log_density(rows, grid[:, None].expand(-1, len(rows), -1), whitener).T
         total = torch.logsumexp(joint, dim=1)
         posterior = torch.exp(joint - total[:, None])
         evidence.append(total)

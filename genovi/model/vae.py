@@ -14,13 +14,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from genovi.model.build import build_posterior, build_prior
+from genovi.model.build import build_likelihood, build_posterior, build_prior
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.importance import LADDER_RUNGS, POOR, ImportanceSample, refine, widen
-from genovi.model.likelihood import GaussianLikelihood
 from genovi.model.mixtures import VampPrior
 from genovi.model.posterior import Path
+from genovi.model.rows import Data, Sites, components
 
 _ROWS_AT_ONCE = 16384
 _ROUNDS = 8
@@ -53,39 +53,45 @@ class BoundTerms:
 
 
 class LatentModel(nn.Module):
-    """A latent-variable model of noise-scaled principal components.
+    """A latent-variable model of noise-scaled principal components, or of the genotypes that these come from.
 
     Args:
         config: Shape of the model.
         scale: Standard deviation of each data column, shape (k,), float32; the encoder sees x / scale.
         generator: Draws all initial weights.
         noise_floor: Least noise standard deviation of each data column, shape (k,), used in training; None for none.
+        sites: Variants of a model of genotypes; None for one of components.
     """
 
     def __init__(
-        self, config: ModelConfig, scale: Tensor, generator: torch.Generator, noise_floor: Tensor | None = None
+        self,
+        config: ModelConfig,
+        scale: Tensor,
+        generator: torch.Generator,
+        noise_floor: Tensor | None = None,
+        sites: Sites | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.prior = build_prior(len(scale), config, generator)
-        self.likelihood = GaussianLikelihood(config.latent_dim, config.hidden, scale, generator, noise_floor)
+        self.likelihood = build_likelihood(scale, config, generator, noise_floor, sites)
         self.posterior = build_posterior(len(scale), config, generator)
         if isinstance(self.prior, VampPrior):
             self.prior.head = self.posterior.head
 
-    def whiten(self, x: Tensor) -> Tensor:
+    def whiten(self, x: Data) -> Tensor:
         """What the posterior sees: x / scale."""
-        return x / self.likelihood.scale
+        return components(x) / self.likelihood.scale
 
-    def terms(self, x: Tensor, noise: Noise, draws: int | None = None) -> tuple[BoundTerms, Tensor]:
-        """Paths for each row of ``x``, shape (batch, k): the terms of w, and z of shape (batch, d).
+    def terms(self, x: Data, noise: Noise, draws: int | None = None) -> tuple[BoundTerms, Tensor]:
+        """Paths for each row of ``x``, components of shape (batch, k): the terms of w, and z of shape (batch, d).
 
         With ``draws``, both have a leading axis of that many paths.
         """
         path = self.posterior.draw(self.whiten(x), noise, draws)
         return self.path_terms(x, path), path.z
 
-    def path_terms(self, x: Tensor, path: Path, whitener: Tensor | None = None) -> BoundTerms:
+    def path_terms(self, x: Data, path: Path, whitener: Tensor | None = None) -> BoundTerms:
         """The terms of w of a path; ``whitener`` is that of incomplete samples."""
         return BoundTerms(
             reconstruction=self.likelihood.log_density(x, path.z, whitener),
@@ -106,7 +112,7 @@ class LatentModel(nn.Module):
 
     @torch.no_grad()
     def importance_sample(
-        self, x: Tensor, draws: int, seed: int, excess: Tensor | None = None, shared: bool = True
+        self, x: Data, draws: int, seed: int, excess: Tensor | None = None, shared: bool = True
     ) -> ImportanceSample:
         """``draws`` paths for each row of ``x``, shape (n, k), all rows with the same noise.
 
@@ -119,7 +125,8 @@ class LatentModel(nn.Module):
         size = max(1, _ROWS_AT_ONCE // draws)
         for start in range(0, len(x), size):
             rows = x[start : start + size]
-            seen, whitener = rows, None
+            seen: Data = rows
+            whitener = None
             if excess is not None:
                 part = excess[start : start + size]
                 seen, whitener = self.likelihood.expected(rows, part), self.likelihood.whitener(part)
@@ -131,7 +138,7 @@ class LatentModel(nn.Module):
         return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))
 
     @torch.no_grad()
-    def locate(self, x: Tensor, excess: Tensor | None = None) -> Tensor:
+    def locate(self, x: Data, excess: Tensor | None = None) -> Tensor:
         """Where the encoder puts each row of ``x``, shape (n, d), without noise or weights."""
         seen = x if excess is None else self.likelihood.expected(x, excess)
         return self.posterior.head(self.whiten(seen))[0]
@@ -143,7 +150,7 @@ class LatentModel(nn.Module):
             self.config = replace(self.config, components=left)
 
     @torch.no_grad()
-    def posterior_sample(self, x: Tensor, draws: int, seed: int, excess: Tensor | None = None) -> ImportanceSample:
+    def posterior_sample(self, x: Data, draws: int, seed: int, excess: Tensor | None = None) -> ImportanceSample:
         """Weighted draws from p(z | x) for each row of ``x``: paths from q, then draws around them.
 
         As with ``importance_sample``, a row depends on ``seed`` and on itself alone.
@@ -165,7 +172,7 @@ class LatentModel(nn.Module):
         z, log_weight = [part.z for part in parts], [part.log_weight for part in parts]
         return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))
 
-    def _complete(self, x: Tensor, draws: int, seed: int) -> ImportanceSample:
+    def _complete(self, x: Data, draws: int, seed: int) -> ImportanceSample:
         """Paths from q and a round around them; where q misses the posterior, as for samples unlike any, a search."""
         found = refine(self.importance_sample(x, draws, seed), partial(self.log_joint, x), seed)
         poor = found.effective_size < POOR
@@ -174,14 +181,14 @@ class LatentModel(nn.Module):
         each = draws // (LADDER_RUNGS + 1)
         return found.put(poor, self._search(x[poor], found.take(poor), seed, each, draws - LADDER_RUNGS * each))
 
-    def _incomplete(self, x: Tensor, draws: int, seed: int, excess: Tensor) -> ImportanceSample:
+    def _incomplete(self, x: Data, draws: int, seed: int, excess: Tensor) -> ImportanceSample:
         """As ``posterior_sample``: the posterior of the likeliest complete data is where to look, but too narrow."""
         guess = self.posterior_sample(self.likelihood.expected(x, excess), draws, seed)
         each = draws // LADDER_RUNGS
         return self._search(x, guess, seed, each, draws // 4, self.likelihood.whitener(excess))
 
     def _search(
-        self, x: Tensor, guess: ImportanceSample, seed: int, each: int, from_prior: int, whitener: Tensor | None = None
+        self, x: Data, guess: ImportanceSample, seed: int, each: int, from_prior: int, whitener: Tensor | None = None
     ) -> ImportanceSample:
         """Draws about a guess that may be far off: ever wider Gaussians and the prior, then rounds of a fitted one.
 
@@ -198,6 +205,6 @@ class LatentModel(nn.Module):
             found = found.put(poor, refine(found.take(poor), log_joint, seed, 0.0))
         return found
 
-    def log_joint(self, x: Tensor, z: Tensor, whitener: Tensor | None = None) -> Tensor:
+    def log_joint(self, x: Data, z: Tensor, whitener: Tensor | None = None) -> Tensor:
         """log p(x | z) + log p(z), shape (..., batch); ``whitener`` is that of incomplete samples."""
         return self.likelihood.log_density(x, z, whitener) + self.prior.log_density(z)

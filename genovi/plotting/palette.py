@@ -73,6 +73,11 @@ class Style:
         """Whether the outline is there to be seen, rather than to set off points from one another."""
         return self.line != _THIN
 
+    @property
+    def dot(self) -> str:
+        """Colour of a point too small for an outline: white would not be seen."""
+        return self.edge if self.color.lower() == "#ffffff" else self.color
+
     def faded(self, white: float) -> Style:
         """The same with a share of white in its colours."""
         return replace(self, color=mixed_with_white(self.color, white), edge=mixed_with_white(self.edge, white))

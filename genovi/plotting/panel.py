@@ -186,16 +186,17 @@ def _draw_numbers(ax: Axes, panel: Panel, look: Look, area: float) -> None:
 
 
 def scatter(ax: Axes, points: np.ndarray, look: Style, area: float, raster: bool, zorder: float) -> None:
-    """Draw points of one style."""
+    """Draw points of one style; those too small for an outline have one colour."""
     if len(points):
+        outlined = area > 1
         ax.scatter(
             points[:, 0],
             points[:, 1],
             s=area * look.area,
-            c=look.color,
+            c=look.color if outlined else look.dot,
             marker=look.marker,
             edgecolors=look.edge,
-            linewidths=look.line * np.sqrt(area) if area > 1 else 0.0,
+            linewidths=look.line * np.sqrt(area) if outlined else 0.0,
             zorder=zorder,
             rasterized=raster,
         )

@@ -190,16 +190,19 @@ def field_of(trained: TrainedModel, name: str, x: np.ndarray, y: np.ndarray) -> 
         values = means[:, j].reshape(shape)
         most = float(np.abs(values[density > _FAINT]).max())
         return density, Field(f"PC{j + 1} (noise units)", values, -most, most, diverging=True)
-    return density, _frequency(trained, int(rows[0]), means, density, shape)
+    return density, _frequency(trained, int(rows[0]), grid.numpy(), means, density, shape)
 
 
 def _frequency(
-    trained: TrainedModel, row: int, means: np.ndarray, density: np.ndarray, shape: tuple[int, int]
+    trained: TrainedModel, row: int, grid: np.ndarray, means: np.ndarray, density: np.ndarray, shape: tuple[int, int]
 ) -> Field:
-    """Expected allele frequency; ``means`` are decoded components, shape (cells, k)."""
-    p = float(trained.standardiser.frequency[row])
-    standardised = (means * trained.noise_scale) @ trained.axes.loadings[row].astype(np.float64)
-    values = np.clip(p + 0.5 * np.sqrt(2 * p * (1 - p)) * standardised, 0.0, 1.0).reshape(shape)
+    """Expected allele frequency at ``grid``, shape (cells, 2); ``means`` are decoded components, shape (cells, k)."""
+    if trained.model.config.likelihood == "binomial":
+        values = trained.allele_frequencies(grid, np.array([row])).reshape(shape).astype(np.float64)
+    else:
+        p = float(trained.standardiser.frequency[row])
+        standardised = (means * trained.noise_scale) @ trained.axes.loadings[row].astype(np.float64)
+        values = np.clip(p + 0.5 * np.sqrt(2 * p * (1 - p)) * standardised, 0.0, 1.0).reshape(shape)
     v = trained.standardiser.variants
     name = f"frequency of {v.alt[row]}, {v.chrom[row]}:{v.pos[row]}"
     most = float(values[density > _FAINT].max())

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from genovi.genotypes.matrix import GenotypeMatrix
+    from genovi.model.rows import Data
     from genovi.trained import TrainedModel
 
 MASSES = (0.99, 0.9, 0.5)
@@ -185,7 +186,7 @@ def sample_posterior(trained: TrainedModel, matrix: GenotypeMatrix, known: Embed
     assert embedding.std is not None
     mean, std = embedding.mean[0], embedding.std[0]
     projection = project(trained.axes, trained.standardiser, matrix, training=bool(again[0]))
-    ((_, x, excess),) = Components.of(projection, trained.noise_scale).parts()
+    ((_, x, excess),) = Components.of(projection, trained.noise_scale, trained.genotypes_of(matrix)).parts()
     model = trained.model
     with torch.no_grad():
         own, paths = _chain(trained, x, seed)
@@ -202,19 +203,21 @@ def sample_posterior(trained: TrainedModel, matrix: GenotypeMatrix, known: Embed
 
 
 def _exact(
-    trained: TrainedModel, x: torch.Tensor, whitener: torch.Tensor | None, columns: np.ndarray, rows: np.ndarray
+    trained: TrainedModel, x: Data, whitener: torch.Tensor | None, columns: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
     """p(z | x) on a grid, sum 1, shape (rows, columns)."""
     import torch
 
     grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 1, 2)
     with torch.no_grad():
-        log_joint = trained.model.log_joint(x, torch.as_tensor(grid, dtype=x.dtype), whitener)[:, 0].double().numpy()
+        log_joint = (
+            trained.model.log_joint(x, torch.as_tensor(grid, dtype=torch.float32), whitener)[:, 0].double().numpy()
+        )
     density = np.exp(log_joint - log_joint.max()).reshape(len(rows), len(columns))
     return density / density.sum()
 
 
-def _chain(trained: TrainedModel, x: torch.Tensor, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _chain(trained: TrainedModel, x: Data, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Draws from q, shape (K, 2), and some of them step by step, y_T first; None where there are no steps."""
     import torch
 

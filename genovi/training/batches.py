@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from genovi.model.rows import Data, GenotypeRows
 from genovi.seeding import Seeds
 
 MIN_HELD_OUT = 20
@@ -30,25 +30,34 @@ class Batches:
     """Endless epochs of shuffled mini-batches of equal size; leftovers of an epoch return in the next shuffle.
 
     Args:
-        x: Training data, shape (n, k).
+        x: Training data, components of shape (n, k).
         size: Samples in a batch; n if that is smaller.
         generator: Shuffles.
+        n_variants: Variants that each batch of genotypes looks at, drawn anew for each; 0 or too many for all.
     """
 
-    def __init__(self, x: Tensor, size: int, generator: torch.Generator) -> None:
+    def __init__(self, x: Data, size: int, generator: torch.Generator, n_variants: int = 0) -> None:
         self.x = x
+        self.n_variants = n_variants
         self.size = min(size, len(x))
         self.per_epoch = max(1, len(x) // self.size)
         self.generator = generator
         self.order = torch.arange(len(x), device=generator.device)
         self.position = 0  # batches of this epoch that were handed out
 
-    def epoch(self) -> Iterator[Tensor]:
+    def epoch(self) -> Iterator[Data]:
         """The batches of one epoch, or those that are left of it."""
         if self.position == 0:
             self.order = torch.randperm(len(self.x), generator=self.generator, device=self.generator.device)
         while self.position < self.per_epoch:
             start = self.position * self.size
             self.position += 1
-            yield self.x[self.order[start : start + self.size]]
+            yield self._thinned(self.x[self.order[start : start + self.size]])
         self.position = 0
+
+    def _thinned(self, x: Data) -> Data:
+        """``x`` at a random subset of its variants."""
+        if not isinstance(x, GenotypeRows) or not 0 < self.n_variants < x.genotypes.n_variants:
+            return x
+        drawn = torch.randperm(x.genotypes.n_variants, generator=self.generator, device=self.generator.device)
+        return x.at(drawn[: self.n_variants].sort().values.cpu().numpy())

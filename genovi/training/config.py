@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from genovi.errors import ConfigError
@@ -9,6 +10,7 @@ from genovi.model.config import ModelConfig
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 OBJECTIVES = ("elbo", "iwae")
+BATCH_VARIANTS = 1024
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,14 @@ class TrainingConfig:
 
     Attributes:
         epochs: Most passes over the training samples; 0 takes as many as ``steps`` need.
-        steps: Optimiser steps when ``epochs`` is 0: the work does not depend on the size of the cohort.
+        steps: Optimiser steps when ``epochs`` is 0: the work does not depend on the size of the cohort. The binomial
+            likelihood, which starts from a least-squares fit and soon learns more than holds, takes a quarter of them.
         batch_size: Samples in a step.
         lr: Peak learning rate of Adam, decayed by a cosine.
         objective: "elbo", or "iwae" for the importance-weighted bound; a posterior without a density has its own.
         draws: Paths K of the importance-weighted bound; used by "iwae" only.
+        batch_variants: Variants in a step of the binomial likelihood, drawn anew for each step; 0 takes all. None
+            takes 1,024, or all for the importance-weighted bound.
         sleep_weight: Weight lambda of the sleep term; 0 switches it off.
         holdout: Share of samples held out for the early-stopping bound.
         patience: Epochs without a better held-out bound before training stops.
@@ -35,6 +40,7 @@ class TrainingConfig:
     lr: float = 5e-3
     objective: str = "elbo"
     draws: int = 8
+    batch_variants: int | None = None
     sleep_weight: float = 0.1
     holdout: float = 0.05
     patience: int = 200
@@ -48,6 +54,8 @@ class TrainingConfig:
             raise ConfigError("unknown --objective", where=self.objective, fix=f"choose one of {', '.join(OBJECTIVES)}")
         if self.draws < 1:
             raise ConfigError("--draws must be at least 1", where=self.draws)
+        if self.batch_variants is not None and self.batch_variants < 0:
+            raise ConfigError("--batch-variants must not be negative", where=self.batch_variants)
         if self.epochs < 0:
             raise ConfigError("--epochs must not be negative", where=self.epochs)
         for option, value in (("steps", self.steps), ("--batch-size", self.batch_size), ("--lr", self.lr)):
@@ -58,11 +66,23 @@ class TrainingConfig:
         if self.threads is not None and self.threads < 1:
             raise ConfigError("--threads must be at least 1", where=self.threads)
 
+    def steps_for(self, model: ModelConfig) -> int:
+        """Optimiser steps that ``model`` takes when ``epochs`` is 0."""
+        return self.steps if model.likelihood == "gaussian" else math.ceil(self.steps / 4)
+
+    def variants_for(self, model: ModelConfig) -> int:
+        """Variants in a step; 0 for all."""
+        if model.likelihood == "gaussian":
+            return 0
+        if self.batch_variants is None:
+            return BATCH_VARIANTS if self.objective == "elbo" else 0
+        return self.batch_variants
+
     def check_objective(self, model: ModelConfig) -> None:
-        """Whether the objective suits the posterior.
+        """Whether the objective suits the posterior and the likelihood.
 
         Raises:
-            ConfigError: it needs a density that the posterior does not have.
+            ConfigError: it needs a density that the posterior does not have, or subsets of variants that there are not.
         """
         if self.objective == "iwae" and not model.has_density:
             raise ConfigError(
@@ -70,4 +90,19 @@ class TrainingConfig:
                 where="--objective iwae",
                 why=f"--posterior {model.posterior} has none",
                 fix="leave out --objective",
+            )
+        if self.batch_variants is None:
+            return
+        if model.likelihood != "binomial":
+            raise ConfigError(
+                "only a model of genotypes looks at variants in a step",
+                where=f"--batch-variants {self.batch_variants}",
+                fix="add --likelihood binomial, or leave out --batch-variants",
+            )
+        if self.objective == "iwae" and self.batch_variants:
+            raise ConfigError(
+                "the importance-weighted bound takes all variants",
+                where=f"--batch-variants {self.batch_variants}",
+                why="that of a subset is no bound",
+                fix="leave out --batch-variants, or --objective iwae",
             )

@@ -21,8 +21,10 @@ import torch
 from torch import Tensor
 
 from genovi.errors import InterruptedRunError, MismatchError, ResourceError, TrainingError
+from genovi.model.binomial import BinomialLikelihood
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
+from genovi.model.rows import Data, GenotypeRows, Genotypes, Sites, with_genotypes
 from genovi.model.vae import LatentModel
 from genovi.seeding import Seeds
 from genovi.training.batches import Batches, split_samples
@@ -95,6 +97,7 @@ def fit(
     noise_floor: np.ndarray | None = None,
     checkpoints: Checkpoints | None = None,
     objective: Objective | None = None,
+    genotypes: tuple[Genotypes, Sites] | None = None,
 ) -> Fit:
     """Train a model.
 
@@ -108,6 +111,7 @@ def fit(
         checkpoints: Where to keep the state and whether to go on from what is there; None keeps nothing. A run that
             goes on ends with the weights of one that was never stopped, on the same kind of machine and device.
         objective: In place of the one that the configurations name.
+        genotypes: Those of the samples, and their variants, for a likelihood of genotypes; None for one of components.
 
     Raises:
         ConfigError: the objective needs a density that the posterior does not have.
@@ -121,7 +125,7 @@ def fit(
     if len(bad):
         # among the held-out samples it would not even show in the loss: no bound would ever be the best
         raise TrainingError("principal components are not finite", where=f"row {bad[0] + 1}, {len(bad)} of {len(x)}")
-    trainer = _Trainer(x, model_config, config, seeds, noise_floor)
+    trainer = _Trainer(x, model_config, config, seeds, noise_floor, genotypes)
     trainer.objective = objective or trainer.objective
     return trainer.run(monitor, checkpoints)
 
@@ -134,21 +138,29 @@ class _Trainer:
         config: TrainingConfig,
         seeds: Seeds,
         noise_floor: np.ndarray | None,
+        genotypes: tuple[Genotypes, Sites] | None,
     ) -> None:
         self.config = config
         self.device = choose_device(config.device)
         self.threads = set_threads(config.threads)
         training, self.held_out_index = split_samples(len(x), config.holdout, seeds)
-        data = torch.as_tensor(np.asarray(x, dtype=np.float32))
+        components = torch.as_tensor(np.asarray(x, dtype=np.float32))
+        data: Data = components if genotypes is None else GenotypeRows.of(components, genotypes[0])
+        sites = None if genotypes is None else genotypes[1]
         scale = torch.as_tensor(x[training].std(axis=0).astype(np.float32)).clamp_min(1e-3)
         floor = None if noise_floor is None else torch.as_tensor(noise_floor, dtype=torch.float32)
         resolved = model_config.for_cohort(len(x))
-        self.model = LatentModel(resolved, scale, seeds.torch("init"), floor).to(self.device)
+        self.model = LatentModel(resolved, scale, seeds.torch("init"), floor, sites)
+        if isinstance(self.model.likelihood, BinomialLikelihood):
+            self.model.likelihood.start(with_genotypes(data[training]))
+        self.model = self.model.to(self.device)
         self.held_out = data[self.held_out_index].to(self.device)
         self.noise = Noise(seeds.torch("noise", str(self.device)))
         self.held_out_seed = seeds.integer("held-out")
-        self.batches = Batches(data[training].to(self.device), config.batch_size, seeds.torch("batches"))
-        self.epochs = config.epochs or math.ceil(config.steps / self.batches.per_epoch)
+        self.batches = Batches(
+            data[training].to(self.device), config.batch_size, seeds.torch("batches"), config.variants_for(model_config)
+        )
+        self.epochs = config.epochs or math.ceil(config.steps_for(model_config) / self.batches.per_epoch)
         self.total = self.epochs * self.batches.per_epoch
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=self.device.type != "mps")
         self.objective = choose_objective(model_config, config)
@@ -201,7 +213,7 @@ class _Trainer:
         self.sums.zero_()
         return means
 
-    def _take_step(self, x: Tensor) -> None:
+    def _take_step(self, x: Data) -> None:
         lr, beta = self._schedule()
         for group in self.optimiser.param_groups:
             group["lr"] = lr
@@ -284,7 +296,8 @@ class _Trainer:
     def _sleep(self, n: int) -> Tensor:
         if self.sleep_weight == 0:
             return torch.zeros((), device=self.device)
-        return self.model.sleep_loss(n, self.noise)
+        most = self.model.likelihood.most_dreams
+        return self.model.sleep_loss(n if most is None else min(n, most), self.noise)
 
     def _schedule(self) -> tuple[float, float]:
         """Learning rate and beta of the coming step."""

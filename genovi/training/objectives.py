@@ -25,6 +25,7 @@ from genovi.model.adversarial import AdversarialPosterior
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.posterior import Path
+from genovi.model.rows import Data
 from genovi.model.vae import BoundTerms, LatentModel
 from genovi.training.config import TrainingConfig
 
@@ -33,14 +34,14 @@ class Objective(ABC):
     """The wake part of the loss."""
 
     @abstractmethod
-    def loss(self, model: LatentModel, x: Tensor, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
+    def loss(self, model: LatentModel, x: Data, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
         """A scalar whose gradient is to be followed, and the terms of w, shape (..., batch), for the record."""
 
 
 class Elbo(Objective):
     """The evidence lower bound by one path for each sample."""
 
-    def loss(self, model: LatentModel, x: Tensor, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
+    def loss(self, model: LatentModel, x: Data, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
         terms, _ = model.terms(x, noise)
         return -terms.tempered(beta).mean(), terms
 
@@ -57,7 +58,7 @@ class ImportanceWeighted(Objective):
     def __init__(self, draws: int) -> None:
         self.draws = draws
 
-    def loss(self, model: LatentModel, x: Tensor, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
+    def loss(self, model: LatentModel, x: Data, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
         white = model.whiten(x)
         path = model.posterior.draw(white, noise, self.draws)
         chain, entropy = self._rescored(model, white, path.values)
@@ -88,7 +89,7 @@ class ImportanceWeighted(Objective):
 class Adversarial(Objective):
     """Reconstruction, divergence by the discriminator, and the losses of discriminator and prior."""
 
-    def loss(self, model: LatentModel, x: Tensor, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
+    def loss(self, model: LatentModel, x: Data, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
         posterior = model.posterior
         assert isinstance(posterior, AdversarialPosterior)
         terms, z = model.terms(x, noise)

@@ -23,6 +23,7 @@ from genovi.model.classes import class_log_probabilities
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.mixtures import MixturePrior
+from genovi.model.rows import Data
 from genovi.model.vae import BoundTerms, LatentModel
 from genovi.training.objectives import Objective
 
@@ -115,7 +116,7 @@ class SemiSupervised(Objective):
         self.x = torch.as_tensor(np.asarray(x[labelled], dtype=np.float32))
         self.member = torch.as_tensor(known.member[labelled])
 
-    def loss(self, model: LatentModel, x: Tensor, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
+    def loss(self, model: LatentModel, x: Data, noise: Noise, beta: float) -> tuple[Tensor, BoundTerms]:
         loss, terms = self.base.loss(model, x, noise, beta)
         assert isinstance(model.prior, MixturePrior)
         if self.x.device != x.device:
@@ -123,6 +124,6 @@ class SemiSupervised(Objective):
         # from the stream of the noise, whose state checkpoints keep
         size = (min(_BATCH, len(self.x)),)
         rows = torch.randint(len(self.x), size, generator=noise.generator, device=x.device)
-        _, z = model.terms(self.x[rows], noise)
+        z = model.posterior.draw(model.whiten(self.x[rows]), noise).z
         right = class_log_probabilities(model.prior, z, self.classes).gather(-1, self.member[rows][:, None])
         return loss - WEIGHT * right.mean(), terms

@@ -34,6 +34,8 @@ COMMANDS = [
     ["slurm", "train"],
     ["info"],
     ["convert"],
+    ["fetch"],
+    ["fetch", "1kg"],
     ["demo"],
 ]
 HEAVY = [
@@ -101,7 +103,9 @@ def test_every_command_has_help(command: list[str]) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", [["train"], ["plot"], ["slurm", "train"], ["card"], []], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["train"], ["plot"], ["slurm", "train"], ["card"], ["fetch", "1kg"], []], ids=" ".join
+)
 def test_help_loads_nothing_heavy(command: list[str]) -> None:
     code = (
         "import sys\n"

@@ -143,7 +143,7 @@ def test_killed_twenty_times(cohort: Path) -> None:
     assert cluster.result("killed20") == cluster.result("long")
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", pytest.param("SIGUSR1", marks=pytest.mark.verification)])
 def test_a_signal_saves_and_asks_to_be_run_again(cluster: Cluster, whole: list[bytes], name: str) -> None:
     out = f"run-{name}"
     process = cluster.start(out, "--seed", "3")

@@ -16,8 +16,8 @@ from genovi.model.vae import BoundTerms, ImportanceSample
 
 DRAWS = 2**14
 FEW_DRAWS = 2**12  # where nothing is asked of their mean
-TRAINING_STEPS = 150
-FEW_STEPS = 60
+TRAINING_STEPS = 100
+FEW_STEPS = 40
 # Without dreams of x, q leaves modes out, and a chain that does not see x fits badly: in two dimensions their weights
 # have tails too heavy for a mean of them. That densities are of what was drawn is held in test_posterior.py.
 HEAVY = {"ddvi-simple", "ddvi-nosleep"}

@@ -19,7 +19,9 @@ from genovi.plotting.ancestry import ancestry_figure, plot_ancestry
 from genovi.plotting.coloring import ColorBy
 from genovi.plotting.composing import AncestryOptions
 from genovi.plotting.figures import style
+from genovi.plotting.known import SUPER_POPULATIONS
 from genovi.plotting.palette import GREY, make_palette
+from genovi.plotting.panel import scatter
 
 ELLIPSES = AncestryOptions(uncertainty="ellipse")
 
@@ -224,6 +226,22 @@ def test_many_points_become_a_bitmap_in_vector_files(tmp_path: Path) -> None:
     plot_ancestry([embedding], out)
     assert "<image" in out.read_text(encoding="utf-8")
     assert out.stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize("area", [0.8, 4.0])
+def test_populations_are_seen_whatever_the_size_of_their_points(area: float) -> None:
+    """Open markers are white with an outline, and points that are too small for one are not white."""
+    from matplotlib.figure import Figure
+
+    looks = make_palette(SUPER_POPULATIONS).styles.values()
+    assert any(look.color == "#ffffff" for look in looks)
+    ax = Figure().add_subplot()
+    for look in looks:
+        scatter(ax, np.zeros((3, 2)), look, area, False, 1.0)
+    for drawn_points in ax.collections:
+        outlined = drawn_points.get_linewidths()[0] > 0
+        colors = [drawn_points.get_facecolors()[0, :3], drawn_points.get_edgecolors()[0, :3]][: 1 + outlined]
+        assert min(color.min() for color in colors) < 0.93
 
 
 def test_png_has_300_dots_per_inch_of_180_mm(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from genovi.structure.noise import NoiseFloor
 from genovi.structure.pca import PrincipalAxes, fit_axes
 from genovi.structure.standardise import Standardiser
 
-SHAPES = [(60, 2000), (200, 1000), (300, 300), (400, 150), (1000, 100)]
+SHAPES = [
+    (60, 2000), (200, 1000), (300, 300), (400, 150), pytest.param(1000, 100, marks=pytest.mark.verification)
+]  # fmt: skip
 
 
 def varying(matrix: GenotypeMatrix) -> GenotypeMatrix:

@@ -1,0 +1,126 @@
+"""From genotypes after quality control to what a model sees of them: the one way, whoever trains.
+
+fit_components   genotypes -> standardised -> principal axes -> noise-scaled scores
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from genovi.errors import DataError
+from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.quality import QCReport
+from genovi.seeding import Seeds
+from genovi.structure.noise import NoiseFloor
+from genovi.structure.pca import PrincipalAxes, fit_axes
+from genovi.structure.projection import project, sample_blocks
+from genovi.structure.standardise import Standardiser
+
+logger = logging.getLogger("genovi")
+
+MAX_AXES = 100
+MIN_AXES = 4
+SAMPLES_PER_AXIS = 50
+MIN_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class FittedComponents:
+    """Training samples as a model sees them, with the constants that bring new samples to the same place.
+
+    Attributes:
+        x: Noise-scaled scores, shape (n, k), float64.
+        standardiser: Variants, counted alleles and frequencies.
+        axes: The axes that the model takes.
+        noise_scale: Scores were divided by this one number.
+    """
+
+    x: np.ndarray
+    standardiser: Standardiser
+    axes: PrincipalAxes
+    noise_scale: float
+
+    @property
+    def noise_floor(self) -> np.ndarray:
+        """Standard deviation of the noise in each column of ``x``, shape (k,)."""
+        return np.sqrt(self.axes.score_noise) / self.noise_scale
+
+
+def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: int) -> int:
+    """Number of principal components that the model takes.
+
+    ``pcs`` if given. Otherwise those above the noise edge, twice as many more (weak structure lies under it, and the
+    likelihood learns each component's noise) and a few; but not more than one for ``SAMPLES_PER_AXIS`` samples, because
+    later components of a small cohort carry families and single samples, which take the map away from populations
+    (see benchmarks/README.md); and at least ``MIN_AXES``.
+    """
+    if pcs is not None:
+        return pcs
+    wanted = min(3 * noise.significant + 4, n_samples // SAMPLES_PER_AXIS, MAX_AXES)
+    return min(max(MIN_AXES, wanted), available)
+
+
+def fit_components(matrix: GenotypeMatrix, pcs: int | None, seeds: Seeds, *, incomplete: bool) -> FittedComponents:
+    """Principal components of training samples.
+
+    Args:
+        matrix: Genotypes after quality control.
+        pcs: Number of components; None chooses by the noise floor (see ``choose_axes``).
+        seeds: Stream "pca" is used for thousands of samples only.
+        incomplete: Whether a genotype is missing: scores are then least squares on what is observed.
+    """
+    standardiser = Standardiser.fit(matrix)
+    axes, scores = fit_axes(matrix, standardiser, MAX_AXES, seeds)
+    k = choose_axes(axes.noise, pcs, axes.n_samples, axes.n_axes)
+    logger.info(
+        "%d principal components above the noise floor (%.0f effective variants); the model takes %d",
+        axes.noise.significant, axes.noise.effective_variants, k,
+    )  # fmt: skip
+    axes, scores = axes.first(k), scores[:, :k]
+    if incomplete:
+        parts = [project(axes, standardiser, part, training=True).scores for part in sample_blocks(matrix)]
+        scores = np.concatenate(parts)
+    noise_scale = math.sqrt(axes.noise.edge)
+    return FittedComponents(scores / noise_scale, standardiser, axes, noise_scale)
+
+
+def check_samples(n: int, source: str, qc: QCReport | None = None) -> None:
+    """Refuse cohorts that are too small to train on.
+
+    Args:
+        n: Samples.
+        source: Where they are from, for messages.
+        qc: What quality control took.
+
+    Raises:
+        DataError: fewer than ``MIN_SAMPLES``.
+    """
+    if n >= MIN_SAMPLES:
+        return
+    taken = 0 if qc is None or qc.relatives is None else qc.relatives.matrix.n_samples
+    what, why = f"sample{'' if n == 1 else 's'} to train on", f"a model needs at least {MIN_SAMPLES}"
+    fix = "add samples, or embed these with a model trained on a reference: genovi embed"
+    if taken and n + taken >= MIN_SAMPLES:
+        what, why = f"unrelated {what}", f"{why}, and --king-cutoff took {taken}"
+        fix = "raise --king-cutoff, or leave it out"
+    raise DataError(f"only {n} {what}", where=source, why=why, fix=fix)
+
+
+def check_axes(matrix: GenotypeMatrix, pcs: int | None) -> None:
+    """Refuse more components than the genotypes have.
+
+    Raises:
+        DataError: ``pcs`` is out of range.
+    """
+    n, m = matrix.n_samples, matrix.n_variants
+    if pcs is not None and not 1 <= pcs <= min(n - 1, m):
+        raise DataError(
+            f"{pcs} principal components cannot come from {n} samples x {m} variants",
+            where=f"--pcs {pcs}",
+            why=f"there are at most {min(n - 1, m)}",
+            fix="--pcs auto",
+        )

@@ -22,6 +22,8 @@ from genovi.errors import ConfigError, GenoviError, ResourceError
 from genovi_cli.commands import (
     benchmark,
     card,
+    classify,
+    cluster,
     convert,
     demo,
     embed,
@@ -214,6 +216,8 @@ plots.command("training", cls=Command)(plot.training)
 app.add_typer(plots, name="plot")
 app.command("ensemble", cls=Command)(ensemble.ensemble)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("classify", cls=Command)(classify.classify)
+app.command("cluster", cls=Command)(cluster.cluster)
 app.command("simulate", cls=Command)(simulate.simulate)
 app.command("benchmark", cls=train.TrainCommand)(benchmark.benchmark)
 app.command("report", cls=Command)(report.report)

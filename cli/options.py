@@ -354,6 +354,16 @@ Pcs = Annotated[
         help="Principal components that the model sees; auto takes those above the noise.",
     ),
 ]
+SemiSupervised = Annotated[
+    str | None,
+    typer.Option(
+        "--semi-supervised",
+        metavar="COLUMN",
+        show_default=False,
+        rich_help_panel=TRAINING,
+        help="Let training learn this column of --labels, where samples have a value. [default: labels are not seen]",
+    ),
+]
 Objective = Annotated[
     str,
     typer.Option(

@@ -18,7 +18,16 @@ from genovi.embedding import Embedding
 from genovi.files import atomic_path, check_writable
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.suitability import Demands
-from genovi.placing import embedding_seed, fit_input, known_positions, place_new, warn_of_misfits
+from genovi.model.mixtures import MixturePrior
+from genovi.placing import (
+    class_shares,
+    class_table,
+    embedding_seed,
+    fit_input,
+    known_positions,
+    place_new,
+    warn_of_misfits,
+)
 from genovi.provenance import Provenance
 from genovi.summaries import EmbedSummary, Placed
 from genovi.trained import TrainedModel
@@ -80,12 +89,18 @@ def embed_run(
     set_threads(threads)
     trained = TrainedModel.load(run)
     placed = _placed(trained, str(run), inputs, known_positions(run), demands, seed, chosen)
+    labelled = prefix.with_name(prefix.name + ".labels.tsv")
+    if placed.classes is not None:
+        check_writable(labelled, force)
+        files += (labelled,)
     with ExitStack() as stack:  # all files are complete before the first is renamed
         temporary = [stack.enter_context(atomic_path(file)) for file in files]
         placed.embedding.write_tsv(temporary[0])
         placed.match.table().to_csv(temporary[1], sep="\t", index=False, lineterminator="\n")
         if eigenvec:
             placed.embedding.write_eigenvec(temporary[2])
+        if placed.classes is not None:
+            placed.classes.to_csv(temporary[-1], sep="\t", index=False, float_format="%.6g", lineterminator="\n")
     return EmbedSummary(**vars(placed), files=files, provenance=provenance.finish())
 
 
@@ -130,4 +145,11 @@ def _placed(
     embedding, again = place_new(trained, aligned, draws, device, known)
     if again.any():
         logger.info("%d samples are training samples and keep their training positions", again.sum())
-    return Placed(embedding, found, again, warn_of_misfits(embedding, trained), sparse)
+    classes = None
+    if trained.classes and isinstance(trained.model.prior, MixturePrior):
+        shares = class_shares(trained, aligned, draws, device)
+        if again.any():
+            own = aligned.take_samples(np.flatnonzero(again))
+            shares[again] = class_shares(trained, own, draws, device, training=True)
+        classes = class_table(shares, trained.classes, embedding.samples)
+    return Placed(embedding, found, again, warn_of_misfits(embedding, trained), sparse, classes)

@@ -28,7 +28,16 @@ from genovi.genotypes.reading import describe, open_sources
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
 from genovi.model.rows import Data, GenotypeRows, Genotypes, Sites
-from genovi.placing import check_observed, embedding_seed, misfit_quantiles, missing_shares, place, place_relatives
+from genovi.placing import (
+    check_observed,
+    class_shares,
+    class_table,
+    embedding_seed,
+    misfit_quantiles,
+    missing_shares,
+    place,
+    place_relatives,
+)
 from genovi.preparing import FittedComponents, check_axes, check_samples, fit_components
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
@@ -39,6 +48,8 @@ from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device
 from genovi.training.loop import DivergedError, Fit, fit
 from genovi.training.monitor import Monitor, history_csv
+from genovi.training.objectives import choose_objective
+from genovi.training.semisupervised import KnownClasses, SemiSupervised, check_labels
 
 logger = logging.getLogger("genovi")
 
@@ -54,6 +65,7 @@ class RunConfig:
         pcs: Principal components given to the model; None chooses by the noise floor (see ``choose_axes``).
         seed: Root seed.
         memory: Most memory while reading, in MiB; None for half of what is free.
+        semi_supervised: Label column whose values training is to learn; None keeps all labels from it.
     """
 
     qc: QCConfig
@@ -62,6 +74,7 @@ class RunConfig:
     pcs: int | None
     seed: int
     memory: float | None = None
+    semi_supervised: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +135,7 @@ def train_run(
         inputs: Genotype files, or genotypes in memory; several are one input.
         out: Folder to write, under a temporary name until complete.
         config: What to do.
-        labels: Only counted against the samples and reported; training never sees them.
+        labels: Only counted against the samples; training sees the column ``config.semi_supervised`` alone.
         provenance: Started; is finished here.
         monitor: Is told of every epoch.
         log_lines: Text for ``genovi.log``.
@@ -136,31 +149,41 @@ def train_run(
     """
     check_writable(out, force)
     choose_device(config.training.device)
+    check_labels(config.semi_supervised, labels, config.model)
     cohort = _prepare(inputs, config, labels, out.parent)
     seen = cohort.components
-    checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing)
+    known = KnownClasses.of(config.semi_supervised, labels, cohort.matrix.samples)
+    checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing, known)
+    shape, objective = config.model, None
+    if known is not None:
+        shape = replace(shape, components=known.components(shape.for_cohort(len(seen.x)).components))
+        objective = SemiSupervised(choose_objective(shape, config.training), seen.x, known)
     try:
         trained = fit(
-            seen.x, config.model, config.training, Seeds(config.seed), monitor, seen.noise_floor, checkpoints,
+            seen.x, shape, config.training, Seeds(config.seed), monitor, seen.noise_floor, checkpoints, objective,
             genotypes=cohort.genotypes,
         )  # fmt: skip
     except DivergedError as error:
         if error.fit.history:
             aside = out.with_name(out.name + ".diverged")
-            _write_run(aside, error.fit, cohort, config, provenance, log_lines)
+            _write_run(aside, error.fit, cohort, config, provenance, log_lines, known)
             logger.warning("wrote the last good weights to %s", aside)
         raise
-    outcome = _write_run(out, trained, cohort, config, provenance, log_lines)
+    outcome = _write_run(out, trained, cohort, config, provenance, log_lines, known)
     if checkpoints is not None:
         checkpoints.remove()
     return outcome
 
 
-def _checkpoints(out: Path, config: RunConfig, checkpointing: CheckpointConfig) -> Checkpoints:
+def _checkpoints(
+    out: Path, config: RunConfig, checkpointing: CheckpointConfig, known: KnownClasses | None
+) -> Checkpoints:
     """Two runs may share checkpoints if all that decides the result is the same, the number of threads apart."""
     training = asdict(config.training) | {"device": choose_device(config.training.device).type}
     del training["threads"]
     identity = {"seed": config.seed, "pcs": config.pcs, **config.qc.thresholds(), **asdict(config.model), **training}
+    if known is not None:
+        identity["semi_supervised"] = known.identity
     return Checkpoints(checkpointing.folder_of(out), identity, 60 * checkpointing.every, checkpointing.resume)
 
 
@@ -206,21 +229,28 @@ def _prepare(
         check_observed(missing_shares(qc.relatives.matrix), qc.relatives.matrix)
         names += qc.relatives.matrix.samples
     if labels is not None:
-        _report_labels(labels, names)
+        _report_labels(labels, names, config.semi_supervised)
     components = fit_components(matrix, config.pcs, Seeds(config.seed), incomplete=bool(missing.any()))
     return _Cohort(matrix, components, qc, config.model.likelihood == "binomial")
 
 
-def _report_labels(labels: SampleLabels, samples: tuple[str, ...]) -> None:
+def _report_labels(labels: SampleLabels, samples: tuple[str, ...], column: str | None) -> None:
     matched = match(labels, samples)
     logger.info(
-        "labels for %d of %d samples in %s; training does not see them",
+        "labels for %d of %d samples in %s; training %s",
         len(samples) - matched.n_unmatched, len(samples), labels.source,
+        "does not see them" if column is None else f"sees column {column} alone",
     )  # fmt: skip
 
 
 def _write_run(
-    out: Path, trained: Fit, cohort: _Cohort, config: RunConfig, provenance: Provenance, log_lines: Callable[[], str]
+    out: Path,
+    trained: Fit,
+    cohort: _Cohort,
+    config: RunConfig,
+    provenance: Provenance,
+    log_lines: Callable[[], str],
+    known: KnownClasses | None,
 ) -> TrainSummary:
     seen = cohort.components
     bounds = measure_bounds(trained, cohort.data, Seeds(config.seed).integer("bounds"))
@@ -247,6 +277,8 @@ def _write_run(
         "misfit": misfit_quantiles(embedding),
         "provenance": provenance.to_dict(),
     }
+    if known is not None:
+        summary["semi_supervised"] = known.to_dict()
     model = replace(model, summary=summary)
     left_out = np.zeros(len(embedding.samples), dtype=bool)
     if cohort.qc.relatives is not None:
@@ -259,6 +291,11 @@ def _write_run(
     with atomic_folder(out) as folder:
         model.save(folder)
         embedding.write_tsv(folder / "embedding.tsv")
+        if known is not None:
+            shares = class_shares(model, cohort.matrix, draws, device, training=True)
+            class_table(shares, known.names, cohort.matrix.samples).to_csv(
+                folder / "labels.tsv", sep="\t", index=False, float_format="%.6g", lineterminator="\n"
+            )
         (folder / "history.csv").write_text(history_csv(trained.history), encoding="utf-8")
         (folder / "qc.json").write_text(json.dumps(cohort.qc.to_dict(), indent=1) + "\n", encoding="utf-8")
         (folder / "genovi.log").write_text(log_lines(), encoding="utf-8")

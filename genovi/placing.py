@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from genovi.embedding import Embedding, embedding_of
-from genovi.encoding import Components, encode
+from genovi.encoding import Components, class_probabilities, encode
 from genovi.errors import DataError, MismatchError
 from genovi.genotypes.kinship import Relatives
 from genovi.genotypes.matching import VariantMatch
@@ -137,6 +138,24 @@ def place(
     return Embedding.concatenate(parts)
 
 
+def class_shares(
+    trained: TrainedModel, matrix: GenotypeMatrix, seed: int, device: torch.device, *, training: bool = False
+) -> np.ndarray:
+    """Probabilities of the classes that the model was trained with, shape (n_samples, n_classes); else as ``place``."""
+    classes, parts = len(trained.classes), []
+    for part in sample_blocks(matrix):
+        projection = project(trained.axes, trained.standardiser, part, training=training)
+        seen = Components.of(projection, trained.noise_scale, trained.genotypes_of(part))
+        parts.append(class_probabilities(trained.model, seen, classes, seed, device))
+    return np.concatenate(parts)
+
+
+def class_table(shares: np.ndarray, names: Sequence[str], samples: Sequence[str]) -> pd.DataFrame:
+    """Most similar class of each sample: IID, CLASS, CLASS_PROB."""
+    best = np.array(names, dtype=object)[shares.argmax(axis=1)]
+    return pd.DataFrame({"IID": list(samples), "CLASS": best, "CLASS_PROB": shares.max(axis=1).clip(max=1)})
+
+
 def known_positions(run: Path) -> Embedding | None:
     """Embedding of the training samples that comes with a model; None where it is not there or not readable."""
     if not has_member(run, EMBEDDING):
@@ -207,6 +226,38 @@ def _may_be_known(trained: TrainedModel, matrix: GenotypeMatrix, known: Embeddin
                 likely[done + rows[i]] = (np.abs(misfit - known.misfit) < _ALIKE * known.misfit).any()
         done += part.n_samples
     return likely
+
+
+@torch.no_grad()
+def known_by_name(trained: TrainedModel, matrix: GenotypeMatrix, known: Embedding) -> np.ndarray:
+    """Which samples are the training sample of their name: those that fit its row as well as it did.
+
+    Args:
+        trained: The model.
+        matrix: Genotypes aligned to the variants of the model, absent ones missing.
+        known: Embedding of the training samples; without misfits names alone decide.
+
+    Returns:
+        shape (n_samples,), bool.
+    """
+    place_of = {name: i for i, name in enumerate(known.samples)}
+    row = np.array([place_of.get(name, -1) for name in matrix.samples], dtype=np.int64)
+    same = row >= 0
+    if known.misfit is None or not same.any():
+        return same
+    likelihood = trained.model.cpu().likelihood
+    done = 0
+    for part in sample_blocks(matrix):
+        projection = project(trained.axes, trained.standardiser, part, training=True)
+        for rows, data, excess in Components.of(projection, trained.noise_scale).parts():
+            x = components(data)
+            theirs = row[done + rows]
+            z = torch.as_tensor(known.mean[theirs], dtype=torch.float32)
+            whitener = None if excess is None else likelihood.whitener(excess)
+            misfit = (likelihood.misfit(x, z, whitener) / x.shape[1]).numpy()
+            same[done + rows] &= np.abs(misfit - known.misfit[theirs]) < _ALIKE * known.misfit[theirs]
+        done += part.n_samples
+    return same
 
 
 def _same_place(samples: Embedding, mean: np.ndarray, std: np.ndarray, misfit: np.ndarray | None) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from genovi.bounds import Bounds, measure
@@ -76,6 +77,7 @@ class Placed:
         again: Samples that the model was trained on, shape (n_samples,), bool.
         odd: Samples unlike the training samples, shape (n_samples,), bool.
         sparse: Number of samples that lack more than half of the model's variants.
+        classes: Most similar class of each sample, under a model that was trained with classes (--semi-supervised).
     """
 
     embedding: Embedding
@@ -83,6 +85,7 @@ class Placed:
     again: np.ndarray
     odd: np.ndarray
     sparse: int
+    classes: pd.DataFrame | None
 
 
 @dataclass(frozen=True)

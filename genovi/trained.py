@@ -24,7 +24,7 @@ from safetensors.torch import save as to_bytes
 
 from genovi.errors import ConfigError, DataError, GenoviError
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
-from genovi.manifest import Manifest, number_at, read_manifest
+from genovi.manifest import Manifest, number_at, read_manifest, recorded_at
 from genovi.model.binomial import BinomialLikelihood
 from genovi.model.config import ModelConfig
 from genovi.model.rows import Genotypes, Sites
@@ -74,6 +74,14 @@ class TrainedModel:
         """
         quantile = number_at(self.summary, "misfit", "q99")
         return None if quantile is None else _MISFIT_MARGIN * quantile
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes that the model was trained with (--semi-supervised), empty without."""
+        names = recorded_at(self.summary, "semi_supervised", "classes")
+        if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
+            return ()
+        return tuple(names)
 
     def genotypes_of(self, matrix: GenotypeMatrix) -> Genotypes | None:
         """Genotypes, aligned to the model, as its likelihood sees them; None where it sees components alone."""

@@ -83,6 +83,7 @@ def train(
     likelihood: opt.Likelihood = _MODEL.likelihood,
     steps: opt.Steps = _MODEL.steps,
     pcs: opt.Pcs = "auto",
+    semi_supervised: opt.SemiSupervised = None,
     objective: opt.Objective = _TRAINING.objective,
     draws: opt.Draws = _TRAINING.draws,
     epochs: opt.Epochs = _TRAINING.epochs,
@@ -102,7 +103,8 @@ def train(
     """Train a model on genotypes and embed their samples.
 
     Writes a folder: model.safetensors, model.json, variants.tsv.gz, embedding.tsv, history.csv, qc.json, genovi.log.
-    The model holds frequencies and loadings, never the genotypes of a sample. Labels are not seen by training.
+    The model holds frequencies and loadings, never the genotypes of a sample. Labels are not seen by training
+    unless --semi-supervised names a column.
     Stopped by Ctrl-C, SIGTERM or SIGUSR1, training leaves a checkpoint and exit code 75: the same command goes on.
     """
     model, training, qc, components = _settings(ctx.params)
@@ -110,11 +112,16 @@ def train(
     if not dry_run:
         check_writable(out, force)
     from genovi.pipeline import RunConfig, plan_run
+    from genovi.training.semisupervised import check_labels
 
     checkpointing = _checkpointing(resume, checkpoint_every)
     if seed is None and checkpointing.resume:
         seed = _seed_of(checkpointing.folder_of(out))
-    config = RunConfig(qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed), memory=memory)
+    config = RunConfig(
+        qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed), memory=memory,
+        semi_supervised=semi_supervised,
+    )  # fmt: skip
+    check_labels(semi_supervised, known, model)
     if dry_run:
         for line in plan_run(inputs, config):
             typer.echo(line)

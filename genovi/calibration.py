@@ -1,0 +1,182 @@
+"""Fitting reference populations, with answers checked on people who are new to the axes, too.
+
+Scores of the people that axes were fitted to hold part of their own noise, those of new samples do not. So for each of
+``FOLDS`` parts of the reference people the axes are fitted again without them; they are projected as new samples are
+and classified by the populations of the others. What these held-out answers are worth decides pull and temperature and
+is what is reported. The populations that are kept are those of everybody, on the axes of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.populations import (
+    PULLS,
+    Classes,
+    Panel,
+    Populations,
+    Trust,
+    choose_temperature,
+    group_probabilities,
+    tempered,
+)
+from genovi.preparing import MAX_AXES
+from genovi.seeding import Seeds
+from genovi.structure.pca import PrincipalAxes, fit_axes
+from genovi.structure.projection import Projection, project, sample_blocks
+from genovi.structure.standardise import Standardiser
+
+FOLDS = 5
+_QUANTILES = 1001
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Samples in the unit of a model.
+
+    Attributes:
+        x: Noise-scaled components, shape (n, k).
+        excess: E, shape (n, k, k); None where nothing is missing.
+    """
+
+    x: np.ndarray
+    excess: np.ndarray | None
+
+    @staticmethod
+    def of(axes: PrincipalAxes, standardiser: Standardiser, matrix: GenotypeMatrix, training: bool) -> Scores:
+        """Project samples, those of training as they were in training."""
+        scale = math.sqrt(axes.noise.edge)
+        parts: list[Projection] = [
+            project(axes, standardiser, part, training=training) for part in sample_blocks(matrix)
+        ]
+        x = np.concatenate([part.scores for part in parts]) / scale
+        if all(part.excess is None for part in parts):
+            return Scores(x, None)
+        k = axes.n_axes
+        none = [np.zeros((len(part.scores), k, k)) if part.excess is None else part.excess for part in parts]
+        return Scores(x, np.concatenate(none) / scale**2)
+
+
+def digest_of(axes: PrincipalAxes) -> str:
+    """What tells the axes of one model from those of another."""
+    return hashlib.sha256(np.ascontiguousarray(axes.loadings).tobytes()).hexdigest()[:16]
+
+
+def fit_populations(
+    axes: PrincipalAxes,
+    standardiser: Standardiser,
+    matrix: GenotypeMatrix,
+    trained_on: np.ndarray,
+    panel: Panel,
+    seeds: Seeds,
+) -> Populations:
+    """Reference populations for a model.
+
+    Args:
+        axes: Of the model.
+        standardiser: Of the model.
+        matrix: Genotypes of the reference people, aligned to the model's variants.
+        trained_on: Which of them the model was trained on, shape (n_samples,), bool.
+        panel: Their populations.
+        seeds: Stream "folds" draws who is held out together.
+    """
+    labelled = np.flatnonzero(panel.member >= 0)
+    held_out, distances, pull = _cross_fit(axes, standardiser, matrix, trained_on, panel, seeds)
+    member = panel.member[labelled]
+    temperature, _ = choose_temperature(held_out, member)
+    fine = tempered(held_out, temperature)
+    trust = [Trust.of(panel.levels[0], fine, member)]
+    if panel.groups:
+        groups = np.array(panel.groups)
+        place = np.searchsorted(np.array(sorted(set(panel.groups))), groups)
+        trust.append(Trust.of(panel.levels[1], group_probabilities(fine, panel.groups), place[member]))
+    x = _reference_scores(axes, standardiser, matrix, trained_on)
+    return Populations(
+        model=digest_of(axes),
+        levels=panel.levels,
+        names=panel.names,
+        groups=panel.groups,
+        counts=tuple(int(n) for n in np.bincount(member, minlength=len(panel.names))),
+        classes=Classes.fit(x[labelled], member, len(panel.names), pull),
+        pull=pull,
+        temperature=temperature,
+        distances=np.quantile(distances, np.linspace(0, 1, min(_QUANTILES, len(distances)))),
+        trust=tuple(trust),
+    )
+
+
+def _reference_scores(
+    axes: PrincipalAxes, standardiser: Standardiser, matrix: GenotypeMatrix, trained_on: np.ndarray
+) -> np.ndarray:
+    """x of the reference people, each as what it was to the axes, shape (n, k)."""
+    x = np.empty((matrix.n_samples, axes.n_axes))
+    for training in (True, False):
+        rows = np.flatnonzero(trained_on == training)
+        if len(rows):
+            x[rows] = Scores.of(axes, standardiser, matrix.take_samples(rows), training).x
+    return x
+
+
+def _cross_fit(
+    axes: PrincipalAxes,
+    standardiser: Standardiser,
+    matrix: GenotypeMatrix,
+    trained_on: np.ndarray,
+    panel: Panel,
+    seeds: Seeds,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Held-out log p(x | c) and nearest squared distances of the labelled people, and the best pull."""
+    labelled = np.flatnonzero(panel.member >= 0)
+    member, n = panel.member[labelled], len(panel.names)
+    fold = _folds(panel.member, seeds)
+    density = np.empty((len(PULLS), len(labelled), n))
+    nearest = np.empty((len(PULLS), len(labelled)))
+    for part in range(FOLDS):
+        out = fold == part
+        if trained_on.any():
+            rest = matrix.take_samples(np.flatnonzero(trained_on & ~out))
+            own_axes, own, kept = _axes_without(rest, axes.n_axes, seeds)
+        else:
+            own_axes, own, kept = axes, standardiser, np.arange(matrix.n_variants)
+        narrowed = matrix.take_variants(kept)
+        inside = np.flatnonzero(~out & (panel.member >= 0))
+        outside = np.flatnonzero(out & (panel.member >= 0))
+        x = _reference_scores(own_axes, own, narrowed.take_samples(inside), trained_on[inside])
+        new = Scores.of(own_axes, own, narrowed.take_samples(outside), False)
+        rows = np.searchsorted(labelled, outside)
+        for i, pull in enumerate(PULLS):
+            classes = Classes.fit(x, panel.member[inside], n, pull)
+            density[i, rows], square = classes.measure(new.x, new.excess)
+            nearest[i, rows] = square.min(axis=1)
+    losses = [choose_temperature(each, member)[1] for each in density]
+    best = int(np.argmin(losses))
+    return density[best], nearest[best], PULLS[best]
+
+
+def _axes_without(matrix: GenotypeMatrix, n_axes: int, seeds: Seeds) -> tuple[PrincipalAxes, Standardiser, np.ndarray]:
+    """Axes of fewer people, their standardiser, and the variants that still vary."""
+    varies = np.zeros(matrix.n_variants, dtype=bool)
+    for rows, dosages in matrix.blocks():
+        counted, observed = np.where(dosages > 0, dosages, 0).sum(axis=1), (dosages >= 0).sum(axis=1)
+        varies[rows] = (counted > 0) & (counted < 2 * observed)
+    kept = np.flatnonzero(varies)
+    matrix = matrix.take_variants(kept)
+    standardiser = Standardiser.fit(matrix)
+    # as many as training computes: the noise floor is estimated beside them
+    axes, _ = fit_axes(matrix, standardiser, max(n_axes, MAX_AXES), seeds)
+    return axes.first(n_axes), standardiser, kept
+
+
+def _folds(member: np.ndarray, seeds: Seeds) -> np.ndarray:
+    """Which of ``FOLDS`` parts each sample is held out in, every population spread evenly, shape (n,), int64."""
+    generator = seeds.numpy("folds")
+    fold = np.empty(len(member), dtype=np.int64)
+    for one in np.unique(member):
+        rows = generator.permutation(np.flatnonzero(member == one))
+        fold[rows] = (np.arange(len(rows)) + generator.integers(FOLDS)) % FOLDS
+    return fold

@@ -1,0 +1,134 @@
+"""Labels of some samples in training: they help the others, and nothing else changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers import simulate_structure, write_vcf
+from typer.testing import CliRunner, Result
+
+from genovi.model.classes import class_log_probabilities
+from genovi.model.mixtures import GaussianMixture
+from genovi_cli.app import app
+
+FAST = ("--batch-size", "20", "--steps", "1", "--device", "cpu", "--threads", "1", "--seed", "1")
+
+
+def typed(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="genovi")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with 4 labels for each of 3 populations, and new people."""
+    folder = tmp_path_factory.mktemp("some labels")
+    matrix, pops = simulate_structure(5, 3, 50, 400, 0.06)
+    old = np.arange(150) % 50 < 40
+    write_vcf(folder / "old.vcf.gz", matrix.take_samples(np.flatnonzero(old)), "bgzf")
+    write_vcf(folder / "new.vcf", matrix.take_samples(np.flatnonzero(~old)))
+    few = [pop if i % 50 < 4 else "" for i, pop in enumerate(pops)]
+    for name, values in (("all.tsv", pops), ("few.tsv", few), ("one.tsv", ["a"] * 150)):
+        rows = [f"{s}\t{p}" for s, p in zip(matrix.samples, values, strict=True)]
+        (folder / name).write_text("\n".join(["sample\tpop", *rows]) + "\n")
+    result = typed(*command(folder, "run"), "--epochs", 100)
+    assert result.exit_code == 0, result.output
+    assert "training learns 3 classes of pop from 12 samples" in result.stderr
+    return folder
+
+
+def command(folder: Path, out: str) -> list[object]:
+    labels = ["--labels", folder / "few.tsv", "--semi-supervised", "pop"]
+    return ["train", folder / "old.vcf.gz", "--out", folder / out, *labels, *FAST]
+
+
+def accuracy(made: Path, path: Path) -> float:
+    table = pd.read_csv(path, sep="\t", dtype=str)
+    truth = pd.read_csv(made / "all.tsv", sep="\t", dtype=str).set_index("sample")["pop"]
+    assert (table["CLASS_PROB"].astype(float) > 1 / 3 - 1e-6).all()
+    return float((table["CLASS"].to_numpy() == truth.loc[table["IID"]].to_numpy()).mean())
+
+
+def test_few_labels_name_the_others(made: Path, tmp_path: Path) -> None:
+    assert accuracy(made, made / "run" / "labels.tsv") > 0.9
+    assert typed("export", made / "run", "--out", tmp_path / "m.genovi").exit_code == 0
+    for place in (made / "run", tmp_path / "m.genovi"):  # all that is needed is in the model
+        result = typed("embed", place, made / "new.vcf", "--out", tmp_path / "new", "--device", "cpu", "--force")
+        assert result.exit_code == 0, result.output
+        assert accuracy(made, tmp_path / "new.labels.tsv") > 0.85
+
+
+def test_the_manifest_says_so_and_names_nobody(made: Path) -> None:
+    record = json.loads((made / "run" / "model.json").read_text())
+    expected = {"column": "pop", "classes": ["pop1", "pop2", "pop3"], "labelled": 12}
+    assert record["summary"]["semi_supervised"] == expected
+    assert '"s1"' not in (made / "run" / "model.json").read_text()
+    assert record["model"]["components"] % 3 == 0
+
+
+def test_other_labels_are_another_run(made: Path) -> None:
+    # a checkpoint of these labels is refused by a run of others; without the option labels make no difference
+    words = command(made, "stopped")
+    from genovi.errors import ConfigError
+    from genovi.labels import read_labels
+    from genovi.training.checkpointing import Checkpoints, Snapshot
+    from genovi.training.semisupervised import KnownClasses
+
+    samples = [f"s{i + 1}" for i in range(150)]
+    some, others = (KnownClasses.of("pop", read_labels(made / name), samples) for name in ("few.tsv", "all.tsv"))
+    assert some is not None and others is not None and words
+    Checkpoints(made / "c", {"labels": some.identity}, 0).save(Snapshot({}, {}))
+    assert Checkpoints(made / "c", {"labels": some.identity}, 0).load() is not None
+    with pytest.raises(ConfigError, match="belongs to another run"):
+        Checkpoints(made / "c", {"labels": others.identity}, 0).load()
+
+
+def test_a_stopped_run_ends_as_one_that_was_not(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genovi.training.loop import _Trainer
+
+    whole = typed(*command(made, "whole"), "--epochs", 4)
+    assert whole.exit_code == 0, whole.output
+    step = _Trainer._take_step
+
+    def stopping(self: _Trainer, x: torch.Tensor) -> None:
+        step(self, x)
+        if self.step == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Trainer, "_take_step", stopping)
+    assert typed(*command(made, "parts"), "--epochs", 4, "--checkpoint-every", 0).exit_code != 0
+    monkeypatch.setattr(_Trainer, "_take_step", step)
+    assert (made / "parts.checkpoint").is_dir()
+    assert typed(*command(made, "parts"), "--epochs", 4).exit_code == 0
+    files = ("model.safetensors", "labels.tsv", "embedding.tsv")
+    assert all((made / "whole" / f).read_bytes() == (made / "parts" / f).read_bytes() for f in files)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--semi-supervised", "pop"], 2, "needs labels"),
+        (["--semi-supervised", "nope", "--labels", "few.tsv"], 2, "no label column 'nope'"),
+        (["--semi-supervised", "pop", "--labels", "one.tsv"], 3, "only 1 class to learn"),
+        (["--semi-supervised", "pop", "--labels", "few.tsv", "--prior", "normal"], 2, "leave --prior out"),
+    ],
+)
+def test_bad_input(made: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, said: str) -> None:
+    monkeypatch.chdir(made)
+    result = typed("train", "old.vcf.gz", "--out", "bad", *FAST, *words)
+    assert result.exit_code == code, result.output
+    assert said in result.stderr
+    assert not (made / "bad").exists()
+
+
+def test_classes_share_the_mixture() -> None:
+    prior = GaussianMixture(2, 7, torch.Generator().manual_seed(0))  # 7 components are no multiple of 3
+    z = torch.randn(5, 4, 2, generator=torch.Generator().manual_seed(1))
+    found = class_log_probabilities(prior, z, 3).exp()
+    torch.testing.assert_close(found.sum(-1), torch.ones(5, 4))
+    responsibility = torch.softmax(prior.component_log_density(z), dim=-1)
+    torch.testing.assert_close(found[..., 1], responsibility[..., 1] + responsibility[..., 4])

@@ -219,7 +219,8 @@ def test_qc_of_the_manifest_serves_where_names_were_left_out(tmp_path: Path) -> 
     [
         (lambda run: (run / "model.json").unlink(), "not a genovi model"),
         (lambda run: (run / "model.json").write_text(MANIFEST % 99), "newer genovi"),
-        (lambda run: (run / "model.json").write_text(MANIFEST % 1), "n_axes is not there"),
+        (lambda run: (run / "model.json").write_text(MANIFEST % 2), "n_axes is not there"),
+        (lambda run: (run / "model.json").write_text(MANIFEST % 1), "cannot be brought to format version 2"),
         (lambda run: (run / "model.safetensors").write_bytes(b"no"), "damaged run"),
         (lambda run: (run / "model.safetensors").unlink(), "damaged run"),
         (lambda run: (run / "qc.json").write_text("{}"), "damaged run"),

@@ -28,7 +28,7 @@ from genovi.populations import (
 from genovi.preparing import MAX_AXES
 from genovi.seeding import Seeds
 from genovi.structure.pca import PrincipalAxes, fit_axes
-from genovi.structure.projection import Projection, project, sample_blocks
+from genovi.structure.projection import project_all
 from genovi.structure.standardise import Standardiser
 
 FOLDS = 5
@@ -50,16 +50,8 @@ class Scores:
     @staticmethod
     def of(axes: PrincipalAxes, standardiser: Standardiser, matrix: GenotypeMatrix, training: bool) -> Scores:
         """Project samples, those of training as they were in training."""
-        scale = math.sqrt(axes.noise.edge)
-        parts: list[Projection] = [
-            project(axes, standardiser, part, training=training) for part in sample_blocks(matrix)
-        ]
-        x = np.concatenate([part.scores for part in parts]) / scale
-        if all(part.excess is None for part in parts):
-            return Scores(x, None)
-        k = axes.n_axes
-        none = [np.zeros((len(part.scores), k, k)) if part.excess is None else part.excess for part in parts]
-        return Scores(x, np.concatenate(none) / scale**2)
+        found, variance = project_all(axes, standardiser, matrix, training=training), axes.noise.edge
+        return Scores(found.scores / math.sqrt(variance), None if found.excess is None else found.excess / variance)
 
 
 def digest_of(axes: PrincipalAxes) -> str:

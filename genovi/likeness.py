@@ -66,14 +66,16 @@ class Nearness:
     Attributes:
         simulated: Least, 1 % quantile and median over simulated samples.
         training: The same over training samples, each to the nearest other one.
-        copies: Simulated samples that lie nearer to a training sample than any two of these to each other.
-        n_training: Training samples looked at.
+        copies: Simulated samples that lie nearer to a training sample than any of the anchors to another one.
+        n_training: Training samples that all are compared with.
+        n_anchors: Training samples whose own distance to the nearest other one was looked at.
     """
 
     simulated: tuple[float, float, float]
     training: tuple[float, float, float]
     copies: int
     n_training: int
+    n_anchors: int
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,8 @@ class Likeness:
             n = self.nearness
             lines.append(
                 f"distance to the nearest training sample: least {n.simulated[0]:.4f}, median {n.simulated[2]:.4f}; "
-                f"of training samples to each other {n.training[0]:.4f} and {n.training[2]:.4f}; "
-                f"{n.copies} simulated samples are nearer than any two of these"
+                f"of {n.n_anchors} training samples to the nearest other one {n.training[0]:.4f} and "
+                f"{n.training[2]:.4f}; {n.copies} simulated samples are nearer than any of these"
             )
         return lines
 
@@ -188,7 +190,7 @@ def compare_nearest(simulated: GenotypeMatrix, training: GenotypeMatrix, generat
     others = nearest(training.take_samples(anchors), training, same=anchors)
     drawn = nearest(simulated, training)
     quantiles = [tuple(float(q) for q in np.quantile(values, [0, 0.01, 0.5])) for values in (drawn, others)]
-    return Nearness(quantiles[0], quantiles[1], int((drawn < others.min()).sum()), n)  # type: ignore[arg-type]
+    return Nearness(quantiles[0], quantiles[1], int((drawn < others.min()).sum()), n, len(anchors))  # type: ignore[arg-type]
 
 
 def nearest(query: GenotypeMatrix, reference: GenotypeMatrix, same: np.ndarray | None = None) -> np.ndarray:
@@ -198,7 +200,9 @@ def nearest(query: GenotypeMatrix, reference: GenotypeMatrix, same: np.ndarray |
         query: Genotypes.
         reference: Genotypes at the same variants.
         same: Which sample of ``reference`` each of ``query`` is, and is not compared with; None where they are others.
-            Those that share no variant with any have NaN.
+
+    Returns:
+        Infinite for samples that share no variant with any.
     """
     found = []
     for start in range(0, query.n_samples, _ANCHORS_AT_ONCE):

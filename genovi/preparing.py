@@ -82,6 +82,7 @@ def fit_components(matrix: GenotypeMatrix, pcs: int | None, seeds: Seeds, *, inc
     )  # fmt: skip
     axes, scores = axes.first(k), scores[:, :k]
     if incomplete:
+        # block by block: the covariances of all samples, which are not needed, would fill the memory
         parts = [project(axes, standardiser, part, training=True).scores for part in sample_blocks(matrix)]
         scores = np.concatenate(parts)
     noise_scale = math.sqrt(axes.noise.edge)

@@ -28,7 +28,7 @@ from genovi.placing import check_observed, missing_shares
 from genovi.preparing import FittedComponents, check_axes, check_samples, fit_components
 from genovi.reference import reference_of
 from genovi.seeding import Seeds
-from genovi.structure.projection import project, sample_blocks
+from genovi.structure.projection import project_all
 
 logger = logging.getLogger("genovi")
 
@@ -148,12 +148,11 @@ def _split(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkConfig
     query = align(query, match_variants(sites, query.variants))
     query = _with_gaps(query, config.mask, f"split{number}/new")
     check_observed(missing_shares(query), query)
-    parts = [project(components.axes, components.standardiser, part) for part in sample_blocks(query)]
-    seen = [Components.of(part, components.noise_scale) for part in parts]
+    seen = Components.of(project_all(components.axes, components.standardiser, query), components.noise_scale)
     none = np.empty(0)
     return CellData(
         fitted=people,
-        new=_people(query.samples, labels, _joined(seen)),
+        new=_people(query.samples, labels, seen),
         noise_floor=components.noise_floor,
         reference=none,
         fst_populations=np.array((), dtype=str),
@@ -171,18 +170,8 @@ def _fitted(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkConfi
     found = fit_components(matrix, config.pcs, Seeds(_PCA_SEED), incomplete=bool(missing.any()))
     seen = Components(found.x, missing)
     if missing.any():
-        parts = [project(found.axes, found.standardiser, part, training=True) for part in sample_blocks(matrix)]
-        seen = _joined([Components.of(part, found.noise_scale) for part in parts])
+        seen = Components.of(project_all(found.axes, found.standardiser, matrix, training=True), found.noise_scale)
     return _people(matrix.samples, labels, seen), found
-
-
-def _joined(parts: Sequence[Components]) -> Components:
-    """Samples of several parts, one after another."""
-    excess = None
-    if any(part.excess is not None for part in parts):
-        zero = [np.zeros((len(part.x), part.x.shape[1], part.x.shape[1])) for part in parts]
-        excess = np.concatenate([z if p.excess is None else p.excess for p, z in zip(parts, zero, strict=True)])
-    return Components(np.concatenate([p.x for p in parts]), np.concatenate([p.missing for p in parts]), excess)
 
 
 def _people(samples: Sequence[str], labels: LabelColumns, seen: Components) -> People:

@@ -70,6 +70,11 @@ class ModelConfig:
         """Whether the posterior learns from dreams."""
         return self.posterior not in ("aae", "ddvi-nosleep")
 
+    @property
+    def has_chain(self) -> bool:
+        """Whether the posterior is a diffusion chain."""
+        return self.posterior.startswith("ddvi")
+
     def for_cohort(self, n_samples: int) -> ModelConfig:
         """This configuration with the number of components decided: one for 25 samples, between 5 and 100."""
         if self.components:
@@ -87,7 +92,7 @@ class ModelConfig:
             sizes.append(n_variants * data_dim)
         if self.prior in WITH_COMPONENTS:
             sizes.append(self.components * (data_dim if self.prior == "vamp" else d))
-        if self.posterior.startswith("ddvi"):
+        if self.has_chain:
             sizes += [_DENOISER_WIDTH * d, _DENOISER_WIDTH * self.steps]
         if self.posterior in ("iaf", "hiaf") or self.prior == "flow":
             sizes += [_FLOW_WIDTH * d, d * d]  # which coordinates see which is worked out for all pairs

@@ -42,6 +42,7 @@ class Likelihood(nn.Module, ABC):
         scale: Standard deviation of each component, shape (k,).
         log_noise: Logarithm of the standard deviation of the noise of each component, shape (k,).
         refined_points: Points an axis with which quadrature starts for one sample, by the number of axes.
+        most_dreams: Most draws from the model in a sleep step; None for as many as the batch has samples.
     """
 
     refined_points: ClassVar[Mapping[int, int]] = {1: 4096, 2: 256}

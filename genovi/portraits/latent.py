@@ -19,26 +19,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from genovi.embedding import embedding_of
 from genovi.errors import ConfigError
 from genovi.files import check_writable
+from genovi.model.densities import Noise
+from genovi.model.mixtures import SCALE, GaussianMixture
 from genovi.modelfiles import EMBEDDING, has_member
 from genovi.plotting.coloring import Scale
 from genovi.plotting.figures import Sheet, check_suffix, new_figure, scaled, style, write_figure
 from genovi.plotting.layout import axes_at, color_bar
 from genovi.seeding import Seeds
+from genovi.trained import TrainedModel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from genovi.trained import TrainedModel
-
 _CELLS = 240  # along the longer side
-SCALE = 0.2  # unit of length of the latent space, as in genovi.model.mixtures, which loads torch
 _DRAWS = 2000  # from the prior, to see where it lies
-_MARGIN = 3.0  # units of length around these draws and the samples
+_MARGIN = 3.0  # units of length of the latent space around these draws and the samples
 _FAINT, _GONE = -3.0, -5.0  # log10 density, relative to the maximum, where a field begins to fade and has faded
 _LEFT, _BOTTOM, _TOP, _EDGE, _BAR = 34.0, 27.0, 8.0, 6.0, 52.0
 _BELOW, _TITLE = 14.0, 13.0
@@ -106,12 +107,7 @@ def plot_latent(
         ResourceError: ``out`` cannot be written.
     """
     sheet = sheet or Sheet()
-    check_suffix(out)
-    check_writable(Path(out), force)
-    from genovi.trained import TrainedModel
-
-    trained = TrainedModel.load(run)
-    check_plane(trained, run)
+    trained = load_plane(run, out, force)
     embedding = embedding_of(Path(run)) if samples and has_member(Path(run), EMBEDDING) else None
     known = np.empty((0, 2)) if embedding is None else embedding.mean
     x, y = grid_around(np.concatenate([prior_points(trained), known]), _MARGIN * SCALE)
@@ -123,12 +119,17 @@ def plot_latent(
     return LatentSummary(Path(out), shown.name, trained.model.config.prior, len(circles))
 
 
-def check_plane(trained: TrainedModel, run: Path) -> None:
-    """Refuse models whose latent space is no plane.
+def load_plane(run: Path, out: Path, force: bool) -> TrainedModel:
+    """The model of a figure, once it is sure that the figure can be written.
 
     Raises:
-        ConfigError: it has one dimension, or more than two.
+        ConfigError: unknown suffix, ``out`` exists, or a latent space of one dimension or more than two.
+        DataError: no such model, or a damaged one.
+        ResourceError: ``out`` cannot be written.
     """
+    check_suffix(out)
+    check_writable(Path(out), force)
+    trained = TrainedModel.load(run)
     if trained.model.config.latent_dim != 2:
         raise ConfigError(
             f"the model has {trained.model.config.latent_dim} latent dimensions",
@@ -136,14 +137,11 @@ def check_plane(trained: TrainedModel, run: Path) -> None:
             why="this figure shows a plane",
             fix="train with --latent-dim 2",
         )
+    return trained
 
 
 def prior_points(trained: TrainedModel) -> np.ndarray:
     """Draws from the prior, which say where it lies, shape (n, 2), float64."""
-    import torch
-
-    from genovi.model.densities import Noise
-
     generator = torch.Generator().manual_seed(Seeds(trained.seed).integer("portrait"))
     with torch.no_grad():
         return trained.model.prior.sample(_DRAWS, Noise(generator)).double().numpy()
@@ -151,8 +149,6 @@ def prior_points(trained: TrainedModel) -> np.ndarray:
 
 def circles_of(trained: TrainedModel) -> np.ndarray:
     """Means of the components of a mixture with one scale, ``SCALE``, shape (K, 2), float64; none of other priors."""
-    from genovi.model.mixtures import GaussianMixture
-
     prior = trained.model.prior
     return prior.means.detach().double().numpy() if isinstance(prior, GaussianMixture) else np.empty((0, 2))
 
@@ -171,37 +167,40 @@ def field_of(trained: TrainedModel, name: str, x: np.ndarray, y: np.ndarray) -> 
     Raises:
         ConfigError: there is no such field.
     """
-    import torch
-
     shape = (len(y), len(x))
     grid = torch.as_tensor(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2), dtype=torch.float32)
     component = re.fullmatch(r"pc([1-9]\d*)", name.lower())
     rows = np.empty(0, dtype=np.int64) if name == "density" or component else _variant_rows(trained, name)
     with torch.no_grad():
         log_density = trained.model.prior.log_density(grid).double().numpy().reshape(shape) / np.log(10)
-        means = trained.model.likelihood.mean(grid).double().numpy()
     density = log_density - log_density.max()
     if name == "density":
         return density, Field("log10 prior density", density, _FAINT, 0.0)
     if component is not None:
+        means = _decoded(trained, grid)
         j = int(component.group(1)) - 1
         if j >= means.shape[1]:
             raise ConfigError(f"no field {name}", why=f"the model has {means.shape[1]} components", fix=_FIELDS)
         values = means[:, j].reshape(shape)
         most = float(np.abs(values[density > _FAINT]).max())
         return density, Field(f"PC{j + 1} (noise units)", values, -most, most, diverging=True)
-    return density, _frequency(trained, int(rows[0]), grid.numpy(), means, density, shape)
+    return density, _frequency(trained, int(rows[0]), grid, density)
 
 
-def _frequency(
-    trained: TrainedModel, row: int, grid: np.ndarray, means: np.ndarray, density: np.ndarray, shape: tuple[int, int]
-) -> Field:
-    """Expected allele frequency at ``grid``, shape (cells, 2); ``means`` are decoded components, shape (cells, k)."""
+@torch.no_grad()
+def _decoded(trained: TrainedModel, grid: torch.Tensor) -> np.ndarray:
+    """Components that the decoder makes of the points ``grid``, shape (cells, k), float64."""
+    return trained.model.likelihood.mean(grid).double().numpy()
+
+
+def _frequency(trained: TrainedModel, row: int, grid: torch.Tensor, density: np.ndarray) -> Field:
+    """Expected allele frequency at the points ``grid``, shape (cells, 2), in the shape of ``density``."""
+    shape = density.shape
     if trained.model.config.likelihood == "binomial":
-        values = trained.allele_frequencies(grid, np.array([row])).reshape(shape).astype(np.float64)
+        values = trained.allele_frequencies(grid.numpy(), np.array([row])).reshape(shape).astype(np.float64)
     else:
         p = float(trained.standardiser.frequency[row])
-        standardised = (means * trained.noise_scale) @ trained.axes.loadings[row].astype(np.float64)
+        standardised = (_decoded(trained, grid) * trained.noise_scale) @ trained.axes.loadings[row].astype(np.float64)
         values = np.clip(p + 0.5 * np.sqrt(2 * p * (1 - p)) * standardised, 0.0, 1.0).reshape(shape)
     v = trained.standardiser.variants
     name = f"frequency of {v.alt[row]}, {v.chrom[row]}:{v.pos[row]}"

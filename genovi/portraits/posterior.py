@@ -16,28 +16,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from genovi.embedding import Embedding
 from genovi.encoding import Components
 from genovi.errors import ConfigError, MismatchError
-from genovi.files import check_writable
 from genovi.genotypes.querying import read_query
 from genovi.genotypes.suitability import Target, fit_to_model
+from genovi.model.densities import Noise
+from genovi.model.mixtures import SCALE
+from genovi.model.rows import Data
 from genovi.placing import check_observed, embedding_seed, known_positions, missing_shares, place_new
-from genovi.plotting.figures import Sheet, check_suffix, new_figure, scaled, style, write_figure
+from genovi.plotting.figures import Sheet, new_figure, scaled, style, write_figure
 from genovi.plotting.layout import axes_at
 from genovi.plotting.uncertainty import mass_level
-from genovi.portraits.latent import SCALE, check_plane, grid_around, prior_points
+from genovi.portraits.latent import grid_around, load_plane, prior_points
 from genovi.structure.projection import project
+from genovi.trained import TrainedModel
 
 if TYPE_CHECKING:
-    import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from genovi.genotypes.matrix import GenotypeMatrix
-    from genovi.model.rows import Data
-    from genovi.trained import TrainedModel
 
 MASSES = (0.99, 0.9, 0.5)
 _WIDE = 6.0  # units of length of the latent space that a first grid covers around draws from the prior
@@ -131,12 +132,7 @@ def plot_posterior(
         ResourceError: ``out`` cannot be written.
     """
     sheet = sheet or Sheet()
-    check_suffix(out)
-    check_writable(Path(out), force)
-    from genovi.trained import TrainedModel
-
-    trained = TrainedModel.load(run)
-    check_plane(trained, run)
+    trained = load_plane(run, out, force)
     if not trained.model.config.has_density:
         raise ConfigError(
             f"--posterior {trained.model.config.posterior} has no density",
@@ -179,8 +175,6 @@ def sample_posterior(trained: TrainedModel, matrix: GenotypeMatrix, known: Embed
         matrix: Genotypes of that sample alone, aligned to the model's variants.
         known: Embedding of the training samples, by which a training sample is recognised; None where there is none.
     """
-    import torch
-
     seed = embedding_seed(trained.seed)
     embedding, again = place_new(trained, matrix, seed, torch.device("cpu"), known)
     assert embedding.std is not None
@@ -206,8 +200,6 @@ def _exact(
     trained: TrainedModel, x: Data, whitener: torch.Tensor | None, columns: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
     """p(z | x) on a grid, sum 1, shape (rows, columns)."""
-    import torch
-
     grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 1, 2)
     with torch.no_grad():
         log_joint = (
@@ -218,30 +210,12 @@ def _exact(
 
 
 def _chain(trained: TrainedModel, x: Data, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Draws from q, shape (K, 2), and some of them step by step, y_T first; None where there are no steps."""
-    import torch
-
-    from genovi.model.densities import Noise
-
-    class Recorder(Noise):
-        """Noise that keeps what it has drawn."""
-
-        def __init__(self, generator: torch.Generator) -> None:
-            super().__init__(generator)
-            self.drawn: list[torch.Tensor] = []
-
-        def draw_with_density(self, mean: torch.Tensor, log_std: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            value, log_density = super().draw_with_density(mean, log_std)
-            self.drawn.append(value)
-            return value, log_density
-
-    noise = Recorder(torch.Generator().manual_seed(seed))
-    path = trained.model.posterior.draw(trained.model.whiten(x), noise, _SHOWN)
+    """Draws from q, shape (K, 2), and some of them step by step, y_T first; None where there is no chain."""
+    path = trained.model.posterior.draw(trained.model.whiten(x), Noise(torch.Generator().manual_seed(seed)), _SHOWN)
     own = path.z[:, 0].double().numpy()
-    steps = noise.drawn
-    if len(steps) < 2 or any(step.shape != path.z.shape for step in steps) or not torch.equal(steps[-1], path.z):
+    if not trained.model.config.has_chain:
         return own, None
-    return own, torch.stack(steps)[:, :_PATHS, 0].double().numpy()
+    return own, torch.stack(path.values)[:, :_PATHS, 0].double().numpy()
 
 
 def _figure(posterior: SamplePosterior, others: np.ndarray, sheet: Sheet) -> Figure:

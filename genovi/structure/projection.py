@@ -123,6 +123,22 @@ def project(
     return Projection((scores - of_kin) / shorter, missing, excess / np.outer(shorter, shorter))
 
 
+def project_all(
+    axes: PrincipalAxes, standardiser: Standardiser, matrix: GenotypeMatrix, *, training: bool = False
+) -> Projection:
+    """``project`` in blocks of samples, for those who need all of them at once: ``excess`` of all is held in memory."""
+    parts = [project(axes, standardiser, part, training=training) for part in sample_blocks(matrix)]
+    if len(parts) == 1:
+        return parts[0]
+    excess = None
+    if any(part.excess is not None for part in parts):
+        k = axes.n_axes
+        filled = [np.zeros((len(p.scores), k, k)) if p.excess is None else p.excess for p in parts]
+        excess = np.concatenate(filled)
+    scores, missing = (np.concatenate([getattr(part, name) for part in parts]) for name in ("scores", "missing"))
+    return Projection(scores, missing, excess)
+
+
 def sample_blocks(matrix: GenotypeMatrix) -> Iterator[GenotypeMatrix]:
     """``matrix`` in parts of at most 4,096 samples, so that ``project`` needs bounded memory."""
     if matrix.n_samples <= _SAMPLES:

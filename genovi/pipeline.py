@@ -1,6 +1,7 @@
 """The main job: genotypes to a trained model.
 
-train_run   read -> quality control -> principal axes -> model -> RUN/
+train_run    read -> quality control -> principal axes -> model -> RUN/
+assist_run   what ranks other than 0 do meanwhile: their parts of the principal axes and of training
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.reading import describe, open_sources
 from genovi.labels import SampleLabels, match
 from genovi.model.config import ModelConfig
-from genovi.model.rows import Data, GenotypeRows, Genotypes, Sites
+from genovi.model.rows import Data, GenotypeRows, Sites
 from genovi.placing import (
     check_observed,
     class_shares,
@@ -38,8 +39,9 @@ from genovi.placing import (
     place,
     place_relatives,
 )
-from genovi.preparing import FittedComponents, check_axes, check_samples, fit_components
+from genovi.preparing import FittedComponents, assist_components, check_axes, check_samples, fit_components, nameless
 from genovi.provenance import Provenance
+from genovi.ranks import ALONE, Ranks
 from genovi.seeding import Seeds
 from genovi.summaries import TrainSummary, measure_bounds
 from genovi.trained import TrainedModel, genotypes_of, sites_of
@@ -128,6 +130,7 @@ def train_run(
     log_lines: Callable[[], str],
     force: bool,
     checkpointing: CheckpointConfig | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainSummary:
     """Train on genotypes and write the folder ``out``.
 
@@ -141,6 +144,7 @@ def train_run(
         log_lines: Text for ``genovi.log``.
         force: Overwrite ``out``.
         checkpointing: Keep the state of training on disk until ``out`` is written; None keeps none.
+        ranks: Who share the work; rank 0 calls this, and all others ``assist_run`` with the same ``config``.
 
     Raises:
         GenoviError: its children, for bad input, data that do not fit, or lack of resources.
@@ -150,19 +154,16 @@ def train_run(
     check_writable(out, force)
     choose_device(config.training.device)
     check_labels(config.semi_supervised, labels, config.model)
-    cohort = _prepare(inputs, config, labels, out.parent)
+    cohort = _prepare(inputs, config, labels, out.parent, ranks)
     seen = cohort.components
     known = KnownClasses.of(config.semi_supervised, labels, cohort.matrix.samples)
     checkpoints = None if checkpointing is None else _checkpoints(out, config, checkpointing, known)
-    shape, objective = config.model, None
-    if known is not None:
-        shape = replace(shape, components=known.components(shape.for_cohort(len(seen.x)).components))
-        objective = SemiSupervised(choose_objective(shape, config.training), seen.x, known)
+    task = _Task(seen.x, seen.noise_floor, known, cohort.sites)
+    ranks.same(task)
+    if cohort.binomial:
+        ranks.dealt(cohort.matrix.packed, whole=True)
     try:
-        trained = fit(
-            seen.x, shape, config.training, Seeds(config.seed), monitor, seen.noise_floor, checkpoints, objective,
-            genotypes=cohort.genotypes,
-        )  # fmt: skip
+        trained = task.fit(config, monitor, checkpoints, cohort.matrix, ranks)
     except DivergedError as error:
         if error.fit.history:
             aside = out.with_name(out.name + ".diverged")
@@ -173,6 +174,55 @@ def train_run(
     if checkpoints is not None:
         checkpoints.remove()
     return outcome
+
+
+def assist_run(config: RunConfig, monitor: Monitor, ranks: Ranks) -> None:
+    """Do the part of a rank other than 0 in ``train_run``; all that it needs comes from rank 0.
+
+    Raises:
+        GenoviError: as ``train_run`` where all ranks meet the same, and where another rank is gone.
+    """
+    assist_components(Seeds(config.seed), ranks)
+    nothing: _Task | None = None
+    task = ranks.same(nothing)
+    assert task is not None
+    matrix = None if task.sites is None else nameless(ranks.dealt(None, whole=True), len(task.x))
+    task.fit(config, monitor, None, matrix, ranks)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What training needs besides the configuration: all ranks have it.
+
+    Attributes:
+        x: Noise-scaled components, shape (n, k).
+        noise_floor: Least noise standard deviation of each, shape (k,).
+        known: Labels to learn, None for none.
+        sites: Of a likelihood of genotypes, None for one of components.
+    """
+
+    x: np.ndarray
+    noise_floor: np.ndarray
+    known: KnownClasses | None
+    sites: Sites | None
+
+    def fit(
+        self,
+        config: RunConfig,
+        monitor: Monitor,
+        checkpoints: Checkpoints | None,
+        matrix: GenotypeMatrix | None,
+        ranks: Ranks,
+    ) -> Fit:
+        shape, objective = config.model, None
+        if self.known is not None:
+            shape = replace(shape, components=self.known.components(shape.for_cohort(len(self.x)).components))
+            objective = SemiSupervised(choose_objective(shape, config.training), self.x, self.known, ranks)
+        genotypes = None if matrix is None or self.sites is None else (genotypes_of(matrix), self.sites)
+        return fit(
+            self.x, shape, config.training, Seeds(config.seed), monitor, self.noise_floor, checkpoints, objective,
+            genotypes, ranks,
+        )  # fmt: skip
 
 
 def _checkpoints(
@@ -197,12 +247,10 @@ class _Cohort:
     binomial: bool
 
     @property
-    def genotypes(self) -> tuple[Genotypes, Sites] | None:
-        """What a likelihood of genotypes sees; None for one of components."""
-        if not self.binomial:
-            return None
+    def sites(self) -> Sites | None:
+        """What a likelihood of genotypes knows of its variants; None for one of components."""
         seen = self.components
-        return genotypes_of(self.matrix), sites_of(seen.axes, seen.standardiser, seen.noise_scale)
+        return sites_of(seen.axes, seen.standardiser, seen.noise_scale) if self.binomial else None
 
     @property
     def data(self) -> Data:
@@ -212,7 +260,11 @@ class _Cohort:
 
 
 def _prepare(
-    inputs: Sequence[Path | GenotypeMatrix], config: RunConfig, labels: SampleLabels | None, folder: Path
+    inputs: Sequence[Path | GenotypeMatrix],
+    config: RunConfig,
+    labels: SampleLabels | None,
+    folder: Path,
+    ranks: Ranks,
 ) -> _Cohort:
     with open_sources(inputs, config.qc.split_multiallelic) as sources:
         # before quality control, which has other complaints about one sample
@@ -230,7 +282,7 @@ def _prepare(
         names += qc.relatives.matrix.samples
     if labels is not None:
         _report_labels(labels, names, config.semi_supervised)
-    components = fit_components(matrix, config.pcs, Seeds(config.seed), incomplete=bool(missing.any()))
+    components = fit_components(matrix, config.pcs, Seeds(config.seed), incomplete=bool(missing.any()), ranks=ranks)
     return _Cohort(matrix, components, qc, config.model.likelihood == "binomial")
 
 

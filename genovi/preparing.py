@@ -1,6 +1,7 @@
 """From genotypes after quality control to what a model sees of them: the one way, whoever trains.
 
-fit_components   genotypes -> standardised -> principal axes -> noise-scaled scores
+fit_components      genotypes -> standardised -> principal axes -> noise-scaled scores
+assist_components   what the other ranks do meanwhile, each with a range of the variants
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from genovi.errors import DataError
-from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 from genovi.genotypes.quality import QCReport
+from genovi.ranks import ALONE, Ranks
 from genovi.seeding import Seeds
 from genovi.structure.noise import NoiseFloor
 from genovi.structure.pca import PrincipalAxes, fit_axes
@@ -64,7 +66,9 @@ def choose_axes(noise: NoiseFloor, pcs: int | None, n_samples: int, available: i
     return min(max(MIN_AXES, wanted), available)
 
 
-def fit_components(matrix: GenotypeMatrix, pcs: int | None, seeds: Seeds, *, incomplete: bool) -> FittedComponents:
+def fit_components(
+    matrix: GenotypeMatrix, pcs: int | None, seeds: Seeds, *, incomplete: bool, ranks: Ranks = ALONE
+) -> FittedComponents:
     """Principal components of training samples.
 
     Args:
@@ -72,9 +76,13 @@ def fit_components(matrix: GenotypeMatrix, pcs: int | None, seeds: Seeds, *, inc
         pcs: Number of components; None chooses by the noise floor (see ``choose_axes``).
         seeds: Stream "pca" is used for thousands of samples only.
         incomplete: Whether a genotype is missing: scores are then least squares on what is observed.
+        ranks: Who share the work; rank 0 calls this, and all others ``assist_components``.
     """
     standardiser = Standardiser.fit(matrix)
-    axes, scores = fit_axes(matrix, standardiser, MAX_AXES, seeds)
+    if ranks.alone:
+        axes, scores = fit_axes(matrix, standardiser, MAX_AXES, seeds)
+    else:
+        axes, scores = fit_axes(*_dealt(matrix, standardiser.frequency, ranks), MAX_AXES, seeds, ranks)
     k = choose_axes(axes.noise, pcs, axes.n_samples, axes.n_axes)
     logger.info(
         "%d principal components above the noise floor (%.0f effective variants); the model takes %d",
@@ -87,6 +95,27 @@ def fit_components(matrix: GenotypeMatrix, pcs: int | None, seeds: Seeds, *, inc
         scores = np.concatenate(parts)
     noise_scale = math.sqrt(axes.noise.edge)
     return FittedComponents(scores / noise_scale, standardiser, axes, noise_scale)
+
+
+def assist_components(seeds: Seeds, ranks: Ranks) -> None:
+    """Do the part of a rank other than 0 in ``fit_components``; genotypes come from rank 0."""
+    fit_axes(*_dealt(None, None, ranks), MAX_AXES, seeds, ranks)
+
+
+def _dealt(
+    matrix: GenotypeMatrix | None, frequency: np.ndarray | None, ranks: Ranks
+) -> tuple[GenotypeMatrix, Standardiser]:
+    """This rank's range of the variants that rank 0 has; nobody is told their names, or those of the samples."""
+    n_samples = ranks.same(0 if matrix is None else matrix.n_samples)
+    own = nameless(ranks.dealt(None if matrix is None else matrix.packed), n_samples)
+    return own, Standardiser(own.variants, ranks.dealt(frequency))
+
+
+def nameless(packed: np.ndarray, n_samples: int) -> GenotypeMatrix:
+    """Packed genotypes, shape (n_variants, ceil(n_samples / 4)), uint8, of samples and variants without names."""
+    none = np.full(len(packed), "", dtype=object)
+    variants = VariantTable(none, np.zeros(len(packed), dtype=np.int64), none, none, none)
+    return GenotypeMatrix(packed, tuple(map(str, range(n_samples))), variants)
 
 
 def check_samples(n: int, source: str, qc: QCReport | None = None) -> None:

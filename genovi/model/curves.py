@@ -119,7 +119,7 @@ class CurvePrior(Prior):
 
     def sample(self, n: int, noise: Noise) -> Tensor:
         like = self.points.new_zeros(n, 1)
-        uniform = torch.rand(n, generator=noise.generator, device=like.device).to(like)
+        uniform = noise.uniform(n, like.device).to(like)
         piece = (uniform * self.curve.pieces).long()
         along = uniform * self.curve.pieces - piece  # what is left of it is uniform, too
         t = 1 + _RADIAL * noise.like(like)[:, 0] if self.name == "pinwheel" else along

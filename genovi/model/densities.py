@@ -32,28 +32,62 @@ class Noise:
         generator: The stream to draw from, on the device of the tensors.
         shared: Give all samples (second axis from the end) the same noise. What a sample gets then does not depend
             on which other samples are there.
+        part: Of how many samples noise is drawn, and whose is given out; None for that of all. Several processes that
+            draw the same have together what one process would have.
     """
 
-    def __init__(self, generator: torch.Generator, shared: bool = False) -> None:
+    def __init__(
+        self, generator: torch.Generator, shared: bool = False, part: tuple[int, slice] | None = None
+    ) -> None:
         self.generator = generator
         self.shared = shared
+        self.part = part
+
+    def among(self, n: int, rows: slice) -> Noise:
+        """From the same stream the noise of ``rows`` among ``n`` samples."""
+        return self if rows == slice(0, n) else Noise(self.generator, self.shared, (n, rows))
+
+    @property
+    def share(self) -> float:
+        """Share of the samples that are given noise."""
+        return 1.0 if self.part is None else (self.part[1].stop - self.part[1].start) / self.part[0]
 
     def like(self, tensor: Tensor) -> Tensor:
         """Noise of the shape of ``tensor``, (..., samples, d)."""
-        shape = list(tensor.shape)
-        if self.shared:
-            shape[-2] = 1
-        noise = torch.randn(shape, generator=self.generator, device=tensor.device, dtype=tensor.dtype)
-        return noise.expand(tensor.shape)
+        noise = torch.randn(
+            self._shape(tensor), generator=self.generator, device=tensor.device, dtype=tensor.dtype
+        )
+        return self._given(noise, tensor)
+
+    def uniform(self, n: int, device: torch.device) -> Tensor:
+        """Uniform noise in [0, 1) for n samples, shape (n,)."""
+        if self.part is None:
+            return torch.rand(n, generator=self.generator, device=device)
+        return torch.rand(self.part[0], generator=self.generator, device=device)[self.part[1]]
 
     def copies(self, frequency: Tensor) -> Tensor:
         """Draws from Binomial(2, frequency), 0, 1 or 2, in the shape and type of ``frequency``."""
-        shape = list(frequency.shape)
-        if self.shared:
-            shape[-2] = 1
-        uniform = torch.rand(shape, generator=self.generator, device=frequency.device, dtype=frequency.dtype)
+        uniform = torch.rand(
+            self._shape(frequency), generator=self.generator, device=frequency.device, dtype=frequency.dtype
+        )
+        uniform = self._given(uniform, frequency)
         two, some = frequency.square(), frequency * (2 - frequency)
         return (uniform < two).to(frequency.dtype) + (uniform < some).to(frequency.dtype)
+
+    def _shape(self, tensor: Tensor) -> list[int]:
+        """Of what is drawn for ``tensor``."""
+        shape = list(tensor.shape)
+        if self.shared:
+            shape[-2] = 1
+        elif self.part is not None:
+            shape[-2] = self.part[0]
+        return shape
+
+    def _given(self, noise: Tensor, tensor: Tensor) -> Tensor:
+        """What is given out of ``noise`` for ``tensor``."""
+        if self.part is not None and not self.shared:
+            noise = noise[..., self.part[1], :]
+        return noise.expand(tensor.shape)
 
     def draw(self, mean: Tensor, log_std: Tensor) -> Tensor:
         """A reparametrised draw: mean + exp(log_std) * noise, in the shape of ``mean``."""

@@ -93,7 +93,7 @@ class GaussianMixture(MixturePrior):
         return -0.5 * (z * torch.exp(-self.log_std)).square().sum(-1)
 
     def sample(self, n: int, noise: Noise) -> Tensor:
-        uniform = torch.rand(n, generator=noise.generator, device=self.means.device)
+        uniform = noise.uniform(n, self.means.device)
         chosen = self.means[(uniform * len(self.means)).long()]
         return noise.draw(chosen, self.log_std)
 
@@ -145,7 +145,7 @@ class FreeMixture(MixturePrior):
         return constant - 0.5 * scaled.square().sum(-1)
 
     def sample(self, n: int, noise: Noise) -> Tensor:
-        uniform = torch.rand(n, generator=noise.generator, device=self.means.device)
+        uniform = noise.uniform(n, self.means.device)
         cumulative = torch.softmax(self.logits, dim=0).cumsum(0)
         which = torch.searchsorted(cumulative, uniform.to(cumulative)).clamp(max=len(cumulative) - 1)
         zero = torch.zeros_like(self.means[which])
@@ -195,7 +195,7 @@ class VampPrior(MixturePrior):
 
     def sample(self, n: int, noise: Noise) -> Tensor:
         mean, log_std = self._components()
-        uniform = torch.rand(n, generator=noise.generator, device=mean.device)
+        uniform = noise.uniform(n, mean.device)
         which = (uniform * len(mean)).long()
         return noise.draw(mean[which], log_std[which])
 

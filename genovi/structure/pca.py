@@ -6,6 +6,9 @@ Exact up to ``EXACT_SAMPLES`` samples, through the Gram matrix G = X X' = U S^2 
 variants; above that by randomised subspace iteration on the same blocks (Halko, Martinsson, Tropp 2011, SIAM Review
 53(2):217, algorithm 4.4). Memory is one block of variants plus G (exact) or a few vectors (randomised).
 The sign of each axis is fixed so that the loading of largest size is positive.
+
+X X' is a sum over variants: several ranks, each with a range of them, sum G or its products with vectors. What follows
+from these rank 0 computes for all.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import scipy.linalg
 
 from genovi.errors import DataError
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.ranks import ALONE, Ranks
 from genovi.seeding import Seeds
 from genovi.structure.noise import NoiseFloor
 from genovi.structure.standardise import Standardiser
@@ -75,33 +79,34 @@ class PrincipalAxes:
 
 
 def fit_axes(
-    matrix: GenotypeMatrix, standardiser: Standardiser, max_axes: int, seeds: Seeds
+    matrix: GenotypeMatrix, standardiser: Standardiser, max_axes: int, seeds: Seeds, ranks: Ranks = ALONE
 ) -> tuple[PrincipalAxes, np.ndarray]:
     """Principal axes of ``matrix``.
 
     Args:
-        matrix: Genotypes after quality control.
+        matrix: Genotypes after quality control; with several ranks this rank's range of the variants.
         standardiser: Fitted to ``matrix``.
         max_axes: Most axes to compute; fewer come back when there are fewer samples or variants.
         seeds: Stream "pca" is used by the randomised method only.
+        ranks: Who share the work.
 
     Returns:
-        The axes and the scores U S of the samples, shape (n_samples, k), float64.
+        The same on all ranks: the axes, of all variants, and the scores U S of the samples, shape (n_samples, k), float64.
 
     Raises:
         DataError: fewer than two samples.
     """
-    n, m = matrix.n_samples, matrix.n_variants
+    n, m = matrix.n_samples, int(ranks.summed(np.array([matrix.n_variants]))[0])
     if n < 2:
         raise DataError("only one sample", where=matrix.source, why="axes of variation need several", fix="add samples")
     k = min(max_axes, n - 1, m)
     if n <= EXACT_SAMPLES:
-        singular, left, trace, square = _exact(matrix, standardiser, k)
+        singular, left, trace, square = _exact(matrix, standardiser, k, ranks)
     else:
-        singular, left, trace, square = _randomised(matrix, standardiser, k, seeds)
+        singular, left, trace, square = _randomised(matrix, standardiser, k, seeds, ranks)
     kept = singular > 1e-5 * singular[0]
     singular, left = singular[kept], left[:, kept]
-    loadings = _loadings(matrix, standardiser, left, singular)
+    loadings = ranks.joined(_loadings(matrix, standardiser, left, singular))
     strongest = np.abs(loadings).argmax(axis=0)
     sign = np.sign(loadings[strongest, np.arange(len(singular))])
     loadings *= sign
@@ -115,7 +120,9 @@ def row_blocks(matrix: GenotypeMatrix) -> list[slice]:
     return [slice(i, min(i + size, matrix.n_variants)) for i in range(0, matrix.n_variants, size)]
 
 
-def _exact(matrix: GenotypeMatrix, standardiser: Standardiser, k: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+def _exact(
+    matrix: GenotypeMatrix, standardiser: Standardiser, k: int, ranks: Ranks
+) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Singular values, left vectors, and trace and squared Frobenius norm of the Gram matrix."""
     n = matrix.n_samples
     gram = np.zeros((n, n), dtype=np.float32, order="F")
@@ -124,6 +131,13 @@ def _exact(matrix: GenotypeMatrix, standardiser: Standardiser, k: int) -> tuple[
         # that is, its transpose in Fortran order, so nothing is copied.
         block = standardiser.transform(matrix, rows)
         gram = scipy.linalg.blas.ssyrk(1.0, block.T, beta=1.0, c=gram, overwrite_c=True, lower=True)
+    ranks.summed(gram)
+    return ranks.same(_leading(gram, k) if ranks.first else None)
+
+
+def _leading(gram: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """What ``_exact`` makes of G, of which the lower triangle is there."""
+    n = len(gram)
     diagonal = np.diagonal(gram).astype(np.float64)
     trace = float(diagonal.sum())
     square = 2 * float(np.einsum("ij,ij->", np.tril(gram, -1), np.tril(gram, -1), dtype=np.float64)) + float(
@@ -136,20 +150,20 @@ def _exact(matrix: GenotypeMatrix, standardiser: Standardiser, k: int) -> tuple[
 
 
 def _randomised(
-    matrix: GenotypeMatrix, standardiser: Standardiser, k: int, seeds: Seeds
+    matrix: GenotypeMatrix, standardiser: Standardiser, k: int, seeds: Seeds, ranks: Ranks
 ) -> tuple[np.ndarray, np.ndarray, float, float]:
     n = matrix.n_samples
     width = min(k + _OVERSAMPLE, n)
     generator = seeds.numpy("pca")
-    basis = np.linalg.qr(generator.standard_normal((n, width)).astype(np.float32))[0]
+    basis = ranks.same(np.linalg.qr(generator.standard_normal((n, width)).astype(np.float32))[0])
     for _ in range(_ITERATIONS):
-        product, trace = _gram_times(matrix, standardiser, basis)
-        basis = np.linalg.qr(product)[0]
+        product, trace = _gram_times(matrix, standardiser, basis, ranks)
+        basis = ranks.same(np.linalg.qr(product)[0] if ranks.first else basis)
     # Probes orthogonal to the basis see the rest of the spectrum (Hutchinson): E ||(G - m) w||^2 = sum (lambda - m)^2.
     # The scatter about the mean m is what the noise floor needs; ||G w||^2 would bury it in the variance of m^2.
     probes = generator.standard_normal((n, _PROBES)).astype(np.float32)
     probes -= basis @ (basis.T @ probes)
-    product, trace = _gram_times(matrix, standardiser, np.hstack([basis, probes]))
+    product, trace = _gram_times(matrix, standardiser, np.hstack([basis, probes]), ranks)
     # Rayleigh-Ritz: G restricted to the basis
     small = (basis.T @ product[:, :width]).astype(np.float64)
     values, vectors = np.linalg.eigh((small + small.T) / 2)
@@ -159,10 +173,12 @@ def _randomised(
     mean = rest_trace / rest
     scatter = float(((product[:, width:].astype(np.float64) - mean * probes) ** 2).sum()) / _PROBES
     square = float((values**2).sum()) + scatter + mean * rest_trace
-    return np.sqrt(np.maximum(values[order], 0)), left, trace, square
+    return ranks.same((np.sqrt(np.maximum(values[order], 0)), left, trace, square))
 
 
-def _gram_times(matrix: GenotypeMatrix, standardiser: Standardiser, vectors: np.ndarray) -> tuple[np.ndarray, float]:
+def _gram_times(
+    matrix: GenotypeMatrix, standardiser: Standardiser, vectors: np.ndarray, ranks: Ranks
+) -> tuple[np.ndarray, float]:
     """G times ``vectors``, and trace(G), in one pass over the variants."""
     product = np.zeros_like(vectors)
     trace = 0.0
@@ -170,7 +186,7 @@ def _gram_times(matrix: GenotypeMatrix, standardiser: Standardiser, vectors: np.
         block = standardiser.transform(matrix, rows)
         product += block.T @ (block @ vectors)
         trace += float(np.vdot(block, block))
-    return product, trace
+    return ranks.summed(product), float(ranks.summed(np.array([trace]))[0])
 
 
 def _loadings(matrix: GenotypeMatrix, standardiser: Standardiser, left: np.ndarray, singular: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.rows import Data, GenotypeRows, Genotypes, Sites, with_genotypes
 from genovi.model.vae import LatentModel
+from genovi.ranks import ALONE, Ranks
 from genovi.seeding import Seeds
 from genovi.training.batches import Batches, split_samples
 from genovi.training.checkpointing import Checkpoints, Snapshot
@@ -33,6 +34,7 @@ from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
 from genovi.training.monitor import EpochRecord, Monitor
 from genovi.training.objectives import Objective, choose_objective
+from genovi.training.sharing import check_batch, own_part, sum_gradients
 from genovi.training.state import (
     fingerprint,
     history_of,
@@ -49,6 +51,7 @@ CLIP = 5.0
 HELD_OUT_DRAWS = 16
 EVALUATIONS = 60
 _RAMP_STEPS = 100
+_ASK_EVERY = 8  # steps between two times that ranks ask each other whether to stop
 _SAME_DATA = 0.05  # in units of noise: components that another machine computed differ by rounding only
 
 logger = logging.getLogger("genovi")
@@ -98,8 +101,11 @@ def fit(
     checkpoints: Checkpoints | None = None,
     objective: Objective | None = None,
     genotypes: tuple[Genotypes, Sites] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Fit:
     """Train a model.
+
+    Several ranks take the same steps on the same batches as one would, each on a part of the rows, and sum gradients.
 
     Args:
         x: Noise-scaled principal components, shape (n, k), float.
@@ -112,9 +118,12 @@ def fit(
             goes on ends with the weights of one that was never stopped, on the same kind of machine and device.
         objective: In place of the one that the configurations name.
         genotypes: Those of the samples, and their variants, for a likelihood of genotypes; None for one of components.
+        ranks: Who share the work; all give the same arguments, but for monitors of their own, and checkpoints, which
+            only rank 0 has.
 
     Raises:
-        ConfigError: the objective needs a density that the posterior does not have.
+        ConfigError: the objective needs a density that the posterior does not have, or there are more ranks than
+            samples in a batch.
         InterruptedRunError: the monitor asked to stop; a checkpoint was written, if there is a place for it.
         MismatchError: the checkpoint was made on other data.
         TrainingError: ``x`` holds NaN or infinite values.
@@ -125,7 +134,7 @@ def fit(
     if len(bad):
         # among the held-out samples it would not even show in the loss: no bound would ever be the best
         raise TrainingError("principal components are not finite", where=f"row {bad[0] + 1}, {len(bad)} of {len(x)}")
-    trainer = _Trainer(x, model_config, config, seeds, noise_floor, genotypes)
+    trainer = _Trainer(x, model_config, config, seeds, noise_floor, genotypes, ranks)
     trainer.objective = objective or trainer.objective
     return trainer.run(monitor, checkpoints)
 
@@ -139,8 +148,10 @@ class _Trainer:
         seeds: Seeds,
         noise_floor: np.ndarray | None,
         genotypes: tuple[Genotypes, Sites] | None,
+        ranks: Ranks,
     ) -> None:
         self.config = config
+        self.ranks = ranks
         self.device = choose_device(config.device)
         self.threads = set_threads(config.threads)
         training, self.held_out_index = split_samples(len(x), config.holdout, seeds)
@@ -160,6 +171,7 @@ class _Trainer:
         self.batches = Batches(
             data[training].to(self.device), config.batch_size, seeds.torch("batches"), config.variants_for(model_config)
         )
+        check_batch(ranks, self.batches.size, self.model)
         self.epochs = config.epochs or math.ceil(config.steps_for(model_config) / self.batches.per_epoch)
         self.total = self.epochs * self.batches.per_epoch
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=self.device.type != "mps")
@@ -173,8 +185,9 @@ class _Trainer:
         self.clock = time.perf_counter()
 
     def run(self, monitor: Monitor, checkpoints: Checkpoints | None) -> Fit:
-        if checkpoints is not None and (snapshot := checkpoints.load()) is not None:
-            self._restore(snapshot, checkpoints.folder)
+        there = None if checkpoints is None else ((snapshot := checkpoints.load()) and (snapshot, checkpoints.folder))
+        if (found := self.ranks.same(there)) is not None:
+            self._restore(*found)
         monitor.begin(self.epochs, self.epoch)
         every, reason = max(1, self.epochs // EVALUATIONS), "finished"
         while self.epoch < self.epochs:
@@ -207,8 +220,9 @@ class _Trainer:
         """One pass, or the rest of one; returns means of the four terms, the sleep term and the gradient norm."""
         for x in self.batches.epoch():
             self._take_step(x)
-            if monitor.stop_requested:
+            if self._asked_to_stop(monitor):
                 self._stop(monitor, checkpoints)
+        self.ranks.sum_(self.sums)
         means: list[float] = (self.sums / self.batches.per_epoch).tolist()
         self.sums.zero_()
         return means
@@ -218,16 +232,24 @@ class _Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.optimiser.zero_grad(set_to_none=True)
-        loss, terms = self.objective.loss(self.model, x, self.noise, beta)
+        rows, share, noise = own_part(self.ranks, len(x), self.noise)
+        loss, terms = self.objective.loss(self.model, x[rows], noise, beta)
         sleep = self._sleep(len(x))
-        (loss + self.sleep_weight * sleep).backward()
+        (share * loss + self.sleep_weight * sleep).backward()
+        sum_gradients(self.model, self.ranks)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.optimiser.step()
         self.model.likelihood.hold_noise_floor()
         self.step += 1
         with torch.no_grad():
             parts = (terms.reconstruction, terms.prior, terms.chain, terms.entropy)
-            self.sums += torch.stack([*(part.mean() for part in parts), sleep, norm])
+            self.sums += torch.stack([*(share * part.mean() for part in parts), sleep, norm / self.ranks.size])
+
+    def _asked_to_stop(self, monitor: Monitor) -> bool:
+        """Whether one of the ranks is to stop: all of them do, after the same step."""
+        if self.ranks.alone:
+            return monitor.stop_requested
+        return self.step % _ASK_EVERY == 0 and self.ranks.any(monitor.stop_requested)
 
     def _checkpoint(self, checkpoints: Checkpoints) -> None:
         """Save the state on the way; where that fails, what was reached is in memory, so training goes on."""
@@ -237,8 +259,10 @@ class _Trainer:
             logger.warning("%s; training goes on without", error)
 
     def _stop(self, monitor: Monitor, checkpoints: Checkpoints | None) -> None:
+        self.ranks.sum_(self.sums)
         if checkpoints is not None:
             checkpoints.save(self._snapshot())
+        self.ranks.same(None)  # before it is written no rank may leave
         monitor.end("interrupted")
         raise InterruptedRunError(
             "interrupted",
@@ -285,7 +309,8 @@ class _Trainer:
         self.noise.generator.set_state(tensors["random.noise"])
         self.batches.generator.set_state(tensors["random.batches"])
         self.batches.order = tensors["order"].to(self.batches.order)
-        self.sums = tensors["sums"].to(self.device)
+        if self.ranks.first:  # sums of all ranks, to be summed again at the end of the epoch
+            self.sums = tensors["sums"].to(self.device)
         self.history = history_of(tensors["history"])
         self.step, self.epoch, self.waited = (int(numbers[name]) for name in ("step", "epoch", "waited"))
         self.batches.position = int(numbers["position"])
@@ -297,7 +322,9 @@ class _Trainer:
         if self.sleep_weight == 0:
             return torch.zeros((), device=self.device)
         most = self.model.likelihood.most_dreams
-        return self.model.sleep_loss(n if most is None else min(n, most), self.noise)
+        dreams = n if most is None else min(n, most)
+        rows, share, noise = own_part(self.ranks, dreams, self.noise)
+        return share * self.model.sleep_loss(rows.stop - rows.start, noise)
 
     def _schedule(self) -> tuple[float, float]:
         """Learning rate and beta of the coming step."""
@@ -310,8 +337,7 @@ class _Trainer:
         reconstruction, prior, chain, entropy, sleep, norm = means
         held_out = held_out_iwae = math.nan
         if evaluate and self.bounded and len(self.held_out):
-            sample = self.model.importance_sample(self.held_out, HELD_OUT_DRAWS, self.held_out_seed)
-            held_out, held_out_iwae = sample.elbo.mean().item(), sample.iwae.mean().item()
+            held_out, held_out_iwae = self._bounds_held_out()
         lr, beta = self._schedule()
         return EpochRecord(
             epoch=epoch,
@@ -329,13 +355,23 @@ class _Trainer:
             seconds=round(time.perf_counter() - self.clock, 3),
         )
 
+    def _bounds_held_out(self) -> tuple[float, float]:
+        rows, share, _ = own_part(self.ranks, len(self.held_out), self.noise)
+        bounds = torch.zeros(2, device=self.device)
+        if share > 0:
+            sample = self.model.importance_sample(self.held_out[rows], HELD_OUT_DRAWS, self.held_out_seed)
+            bounds = share * torch.stack([sample.elbo.mean(), sample.iwae.mean()])
+        self.ranks.sum_(bounds)
+        elbo, iwae = bounds.tolist()
+        return elbo, iwae
+
     def _keep_if_best(self, record: EpochRecord) -> bool:
         """Keep the weights when the held-out bound is the best so far, or where nothing is held out, if they work."""
         if self.bounded and len(self.held_out):
             if not record.held_out_iwae > self.best_bound:
                 return False
             self.best_bound = record.held_out_iwae
-        elif not self._usable():
+        elif not self.ranks.same(self._usable()):
             return False
         self.best = copy.deepcopy(self.model.state_dict())
         return True

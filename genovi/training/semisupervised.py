@@ -25,7 +25,9 @@ from genovi.model.densities import Noise
 from genovi.model.mixtures import MixturePrior
 from genovi.model.rows import Data
 from genovi.model.vae import BoundTerms, LatentModel
+from genovi.ranks import ALONE, Ranks
 from genovi.training.objectives import Objective
+from genovi.training.sharing import own_part
 
 logger = logging.getLogger("genovi")
 
@@ -107,11 +109,13 @@ class SemiSupervised(Objective):
         base: The objective without labels.
         x: Noise-scaled components of all samples, shape (n, k).
         known: Their labels.
+        ranks: Who share a step.
     """
 
-    def __init__(self, base: Objective, x: np.ndarray, known: KnownClasses) -> None:
+    def __init__(self, base: Objective, x: np.ndarray, known: KnownClasses, ranks: Ranks = ALONE) -> None:
         labelled = np.flatnonzero(known.member >= 0)
         self.base = base
+        self.ranks = ranks
         self.classes = len(known.names)
         self.x = torch.as_tensor(np.asarray(x[labelled], dtype=np.float32))
         self.member = torch.as_tensor(known.member[labelled])
@@ -122,8 +126,11 @@ class SemiSupervised(Objective):
         if self.x.device != x.device:
             self.x, self.member = self.x.to(x.device), self.member.to(x.device)
         # from the stream of the noise, whose state checkpoints keep
-        size = (min(_BATCH, len(self.x)),)
-        rows = torch.randint(len(self.x), size, generator=noise.generator, device=x.device)
-        z = model.posterior.draw(model.whiten(self.x[rows]), noise).z
+        size = min(_BATCH, len(self.x))
+        drawn = torch.randint(len(self.x), (size,), generator=noise.generator, device=x.device)
+        mine, share, own_noise = own_part(self.ranks, size, Noise(noise.generator))
+        rows = drawn[mine]
+        z = model.posterior.draw(model.whiten(self.x[rows]), own_noise).z
         right = class_log_probabilities(model.prior, z, self.classes).gather(-1, self.member[rows][:, None])
-        return loss - WEIGHT * right.mean(), terms
+        # the loss counts as that of this rank's part of the batch, which may be another one
+        return loss - WEIGHT * share / noise.share * right.mean(), terms

@@ -111,15 +111,16 @@ class Display(Monitor):
 
     Args:
         quiet: Show warnings only.
+        once: Hear one signal and no more, see ``StopSignals``.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, once: bool = False) -> None:
         self._quiet = quiet
         self.console: Console | None = None
         self._bar: Progress | None = None
         self._epochs = 0
         self._held_out = float("nan")
-        self._stop = StopSignals()
+        self._stop = StopSignals(once)
         if sys.stderr.isatty():
             from rich.console import Console
 

@@ -14,10 +14,15 @@ _STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") 
 
 
 class StopSignals:
-    """Between ``install`` and ``restore`` a first signal is only noted; a second one ends the program at once."""
+    """Between ``install`` and ``restore`` a first signal is only noted; a second one ends the program at once.
 
-    def __init__(self) -> None:
+    Args:
+        once: Take no notice of further signals: launchers pass on to a process what it was sent itself.
+    """
+
+    def __init__(self, once: bool = False) -> None:
         self.received = False
+        self._once = once
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
@@ -29,13 +34,19 @@ class StopSignals:
                 return
 
     def restore(self) -> None:
-        """Give all signals back to who had them."""
+        """Give all signals back to who had them, but for those that are no longer heard."""
+        if self._once and self.received:
+            return
         for number, before in self._before.items():
             signal.signal(number, before)
         self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = True
+        if self._once:
+            for other in self._before:
+                signal.signal(other, signal.SIG_IGN)
+            return
         for other, before in self._before.items():
             # SIGUSR1 ended programs before, without a word: now as SIGTERM does
             again = self._before.get(signal.SIGTERM, before) if other == getattr(signal, "SIGUSR1", None) else before

@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from genovi.errors import ConfigError, GenoviError, InterruptedRunError, MismatchError, ResourceError
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 T = TypeVar("T")
@@ -178,6 +177,7 @@ class Ranks:
         """The rows of all ranks, one after another in the order of ranks, on each of them."""
         if self.alone:
             return part
+        import numpy as np
         import torch
         import torch.distributed as dist
 
@@ -195,6 +195,7 @@ class Ranks:
         if self.alone:
             assert array is not None
             return array
+        import numpy as np
         import torch
         import torch.distributed as dist
 

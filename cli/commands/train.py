@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +14,13 @@ import typer
 from genovi.errors import ConfigError, DataError
 from genovi.files import check_writable
 from genovi.model.config import ModelConfig
+from genovi.ranks import ALONE, Ranks
 from genovi.training.config import TrainingConfig
 from genovi_cli import options as opt
 from genovi_cli.commands.common import draw_seed, labels_or_none, qc_config, start_provenance
 from genovi_cli.console import Display, RunLog, reporting
 from genovi_cli.help import Command
+from genovi_cli.launching import Unseen, find_place, joined, launch, unheard
 
 if TYPE_CHECKING:
     from genovi.genotypes.hardyweinberg import HardyWeinberg
@@ -93,6 +95,15 @@ def train(
     device: opt.Device = _TRAINING.device,
     threads: opt.Threads = _TRAINING.threads,
     memory: opt.Memory = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            rich_help_panel=opt.TRAINING,
+            help="Processes on this machine that share the PCA and each step; torchrun starts them on several.",
+        ),
+    ] = 1,
     seed: opt.Seed = None,
     resume: opt.Resume = "auto",
     checkpoint_every: opt.CheckpointEvery = 5.0,
@@ -107,27 +118,41 @@ def train(
     unless --semi-supervised names a column.
     Stopped by Ctrl-C, SIGTERM or SIGUSR1, training leaves a checkpoint and exit code 75: the same command goes on.
     """
-    model, training, qc, components = _settings(ctx.params)
-    known = labels_or_none(labels)
-    if not dry_run:
-        check_writable(out, force)
-    from genovi.pipeline import RunConfig, plan_run
-    from genovi.training.semisupervised import check_labels
+    place = find_place(processes)
+    with unheard(place):
+        model, training, qc, components = _settings(ctx.params)
+        known = labels_or_none(labels)
+        if not dry_run:
+            check_writable(out, force)
+        from genovi.pipeline import RunConfig, assist_run, plan_run
+        from genovi.training.semisupervised import check_labels
 
-    checkpointing = _checkpointing(resume, checkpoint_every)
-    if seed is None and checkpointing.resume:
-        seed = _seed_of(checkpointing.folder_of(out))
+        checkpointing = _checkpointing(resume, checkpoint_every)
+        if seed is None and checkpointing.resume:
+            seed = _seed_of(checkpointing.folder_of(out))
+        check_labels(semi_supervised, known, model)
+        if place is not None:
+            training = _shared(training)
     config = RunConfig(
         qc=qc, model=model, training=training, pcs=components, seed=draw_seed(seed), memory=memory,
         semi_supervised=semi_supervised,
     )  # fmt: skip
-    check_labels(semi_supervised, known, model)
     if dry_run:
         for line in plan_run(inputs, config):
             typer.echo(line)
         return
-    options = _in_effect(ctx.params, qc, config.seed)
-    train_and_report(ctx, options, inputs, out, config, known, force=force, quiet=quiet, checkpointing=checkpointing)
+    if place is None and processes > 1:
+        raise typer.Exit(launch(ctx.find_root().obj, processes))
+    with joined(place, training.device) as ranks:
+        config = replace(config, seed=ranks.same(config.seed))
+        if not ranks.first:
+            assist_run(config, Unseen(), ranks)
+            return
+        options = _in_effect(ctx.params, qc, config.seed)
+        train_and_report(
+            ctx, options, inputs, out, config, known, force=force, quiet=quiet, checkpointing=checkpointing,
+            ranks=ranks,
+        )  # fmt: skip
 
 
 def check_options(typed: Mapping[str, Any]) -> None:
@@ -152,6 +177,7 @@ def train_and_report(
     force: bool,
     quiet: bool,
     checkpointing: CheckpointConfig | None = None,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train with progress on the screen and a log in the run's folder.
 
@@ -165,10 +191,11 @@ def train_and_report(
         force: Overwrite ``out``.
         quiet: Show warnings only.
         checkpointing: Keep the state of training on disk.
+        ranks: Who share the work.
     """
     from genovi.pipeline import train_run
 
-    display = Display(quiet)
+    display = Display(quiet, once=not ranks.alone)
     provenance = start_provenance(ctx, inputs, config.seed)
     log = RunLog(ctx.command.name or "train", options, provenance)
     with reporting(display, log, quiet=quiet):
@@ -182,7 +209,15 @@ def train_and_report(
             log_lines=log.text,
             force=force,
             checkpointing=checkpointing,
+            ranks=ranks,
         )
+
+
+def _shared(training: TrainingConfig) -> TrainingConfig:
+    """The same on a device that several processes can share."""
+    from genovi.training.device import choose_for_ranks
+
+    return replace(training, device=choose_for_ranks(training.device))
 
 
 def _checkpointing(resume: str, every: float) -> CheckpointConfig:

@@ -27,6 +27,19 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def choose_for_ranks(name: str) -> str:
+    """Where several processes share a run on the device called ``name``: "cpu" or "cuda".
+
+    Raises:
+        ResourceError: the device is not there.
+        ConfigError: no such name, or a device that processes cannot share.
+    """
+    kind = choose_device(name).type
+    if name == "mps":
+        raise ConfigError("several processes cannot share this device", where="--device mps", fix="--device cpu")
+    return "cuda" if kind == "cuda" else "cpu"
+
+
 def set_threads(threads: int | None) -> int:
     """Let torch use ``threads`` CPU threads (None: leave as is); returns the number in use."""
     if threads is not None:

@@ -25,7 +25,7 @@ from genovi.training.monitor import Monitor
 from genovi_cli.signals import StopSignals
 
 _TERMINATED = 128 + signal.SIGTERM
-_GRACE = 15.0  # seconds that the others have to notice by themselves, and again after SIGTERM
+_GRACE = 5.0  # seconds that the others have to notice by themselves, and again after SIGTERM
 _QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # else torch writes of every lost connection on stderr
 
 
@@ -49,14 +49,19 @@ class Unseen(Monitor):
         self._stop.restore()
 
 
-def find_place(processes: int) -> Place | None:
+def find_place(processes: int, batch_size: int) -> Place | None:
     """Where this process stands among those of its run; None where it is not one of several yet.
 
     Raises:
-        ConfigError: ``processes`` is no number of processes, or not that of the launcher.
+        ConfigError: ``processes`` is no number of processes, more than samples in a step, or not that of the launcher.
     """
     if processes < 1:
         raise ConfigError("--processes must be at least 1", where=processes)
+    if processes > max(1, batch_size):
+        raise ConfigError(
+            f"--processes {processes} --batch-size {batch_size}", why="these are more processes than samples in a step",
+            fix="start fewer",
+        )  # fmt: skip
     place = Place.of(os.environ)
     if place is not None and processes not in (1, place.size):
         raise ConfigError(
@@ -70,10 +75,11 @@ def unheard(place: Place | None) -> Iterator[None]:
     """Within it ranks other than 0 leave without a word where they fail: rank 0 meets the same."""
     if place is not None:
         os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-        if place.launched:
-            _follow_parent()
+        _follow(place)
     try:
         yield
+    except LeftError as error:
+        raise typer.Exit(error.exit_code) from error
     except GenoviError as error:
         if place is None or place.rank == 0:
             raise
@@ -97,10 +103,11 @@ def joined(place: Place | None, device: str) -> Iterator[Ranks]:
         raise typer.Exit(error.exit_code) from error
 
 
-def _follow_parent() -> None:
-    """End quietly when told to, and at once when the parent is gone."""
+def _follow(place: Place) -> None:
+    """End quietly when the launcher says so, and at once when a launcher of genovi is gone."""
 
     def leave(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise LeftError(_TERMINATED)
 
     def watch() -> None:
@@ -108,7 +115,8 @@ def _follow_parent() -> None:
         os._exit(_TERMINATED)
 
     signal.signal(signal.SIGTERM, leave)
-    threading.Thread(target=watch, daemon=True).start()
+    if place.launched:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 class _Children:

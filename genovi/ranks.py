@@ -280,11 +280,14 @@ def _meet(place: Place, device: str) -> Any:
 
 def _claim(store: Any, place: Place, error: BaseException) -> int | None:
     """Settle which rank speaks of a failure; returns what another one leaves with, None for the one that speaks."""
-    code = error.exit_code if isinstance(error, GenoviError) else 130 if isinstance(error, KeyboardInterrupt) else 1
+    code = error.exit_code if isinstance(error, GenoviError | LeftError) else 130 if isinstance(error, KeyboardInterrupt) else 1
     try:
         if isinstance(error, _MET_BY_ALL) and place.rank != 0:
             with suppress(LostRankError):
                 _await(store, _FAILED)
+            return code
+        if isinstance(error, LeftError):  # told to by its launcher, who speaks
+            store.compare_set(_FAILED, "", f"{place.rank} {code}")
             return code
         if isinstance(error, LostRankError) and place.launched:
             return int(store.get(_FAILED).split()[1]) if store.check([_FAILED]) else LOST
@@ -296,14 +299,15 @@ def _claim(store: Any, place: Place, error: BaseException) -> int | None:
 
 
 def _leave(store: Any, place: Place) -> None:
-    """End the process group; rank 0, which may hold the store, leaves last where there was a failure."""
+    """End the process group; rank 0, where it holds the store, leaves last where there was a failure."""
     import torch.distributed as dist
 
     with suppress(RuntimeError):
         if store.check([_FAILED]):
             store.add("left", 1)
             end = time.monotonic() + _GOODBYE
-            while place.rank == 0 and store.add("left", 0) < place.size and time.monotonic() < end:
+            hosting = place.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+            while hosting and store.add("left", 0) < place.size and time.monotonic() < end:
                 time.sleep(0.02)
         dist.destroy_process_group()
 

@@ -118,7 +118,7 @@ def train(
     unless --semi-supervised names a column.
     Stopped by Ctrl-C, SIGTERM or SIGUSR1, training leaves a checkpoint and exit code 75: the same command goes on.
     """
-    place = find_place(processes)
+    place = find_place(processes, batch_size)
     with unheard(place):
         model, training, qc, components = _settings(ctx.params)
         known = labels_or_none(labels)

@@ -24,6 +24,16 @@ Cpus = Annotated[
     int,
     typer.Option("--cpus", metavar="N", rich_help_panel=JOB, help="CPU cores: reading and the PCA use them all."),
 ]
+Nodes = Annotated[
+    int,
+    typer.Option("--nodes", metavar="N", rich_help_panel=JOB, help="Machines that share each run."),
+]
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--processes", metavar="N", rich_help_panel=JOB, help="Processes on each of them, with --cpus cores each."
+    ),
+]
 Mem = Annotated[
     str | None,
     typer.Option(

@@ -49,19 +49,29 @@ class Unseen(Monitor):
         self._stop.restore()
 
 
-def find_place(processes: int, batch_size: int) -> Place | None:
-    """Where this process stands among those of its run; None where it is not one of several yet.
+def check_processes(processes: int, batch_size: int) -> None:
+    """Refuse a number of processes that nothing could come of.
 
     Raises:
-        ConfigError: ``processes`` is no number of processes, more than samples in a step, or not that of the launcher.
+        ConfigError: none, or more than there are samples in a step.
     """
     if processes < 1:
         raise ConfigError("--processes must be at least 1", where=processes)
     if processes > max(1, batch_size):
         raise ConfigError(
-            f"--processes {processes} --batch-size {batch_size}", why="these are more processes than samples in a step",
-            fix="start fewer",
-        )  # fmt: skip
+            f"{processes} processes for --batch-size {batch_size}",
+            why="each takes its part of the samples of a step",
+            fix="start fewer processes",
+        )
+
+
+def find_place(processes: int, batch_size: int) -> Place | None:
+    """Where this process stands among those of its run; None where it is not one of several yet.
+
+    Raises:
+        ConfigError: ``processes`` makes no sense, or is not the number that the launcher says.
+    """
+    check_processes(processes, batch_size)
     place = Place.of(os.environ)
     if place is not None and processes not in (1, place.size):
         raise ConfigError(

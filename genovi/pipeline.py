@@ -154,6 +154,8 @@ def train_run(
     check_writable(out, force)
     choose_device(config.training.device)
     check_labels(config.semi_supervised, labels, config.model)
+    if not ranks.alone:
+        logger.info("%d processes share the work", ranks.size)
     cohort = _prepare(inputs, config, labels, out.parent, ranks)
     seen = cohort.components
     known = KnownClasses.of(config.semi_supervised, labels, cohort.matrix.samples)

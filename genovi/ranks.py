@@ -280,7 +280,9 @@ def _meet(place: Place, device: str) -> Any:
 
 def _claim(store: Any, place: Place, error: BaseException) -> int | None:
     """Settle which rank speaks of a failure; returns what another one leaves with, None for the one that speaks."""
-    code = error.exit_code if isinstance(error, GenoviError | LeftError) else 130 if isinstance(error, KeyboardInterrupt) else 1
+    code = 130 if isinstance(error, KeyboardInterrupt) else 1
+    if isinstance(error, GenoviError | LeftError):
+        code = error.exit_code
     try:
         if isinstance(error, _MET_BY_ALL) and place.rank != 0:
             with suppress(LostRankError):

@@ -5,7 +5,10 @@
 
 Slurm sends SIGTERM to the steps of a job that it preempts, and, because the script asks for it, to the script some time
 before the job's limit. Training then saves its state and ends with exit code 75, and the job puts itself back into
-the queue. Scripts are plain text for people to read and change; submitting them is what ``sbatch`` does.
+the queue. Several processes, on one node or more, are tasks of one step: ``srun`` starts them, passes signals on to
+each and ends with their exit code, of which ``torchrun`` would make 1 whatever it was.
+
+Scripts are plain text for people to read and change; submitting them is what ``sbatch`` does.
 """
 
 from __future__ import annotations
@@ -48,6 +51,8 @@ class Resources:
         mem: Memory: "8G".
         time: Time limit: "4:00:00", "1-12".
         requeue: Whether a job that is stopped goes back into the queue.
+        nodes: Machines that share a run.
+        processes: Processes on each of them, with ``cpus`` cores each.
 
     Raises:
         ConfigError: a value is not in the form that Slurm takes.
@@ -60,14 +65,22 @@ class Resources:
     mem: str | None = None
     time: str | None = None
     requeue: bool = False
+    nodes: int = 1
+    processes: int = 1
 
     def __post_init__(self) -> None:
         for option, (form, words) in _FORMS.items():
             value = getattr(self, option.removeprefix("--"))
             if value is not None and not form.fullmatch(value):
                 raise ConfigError(f"{option} {value!r} is not what sbatch takes", fix=f"type {words}")
-        if self.cpus < 1:
-            raise ConfigError("--cpus must be at least 1", where=self.cpus)
+        for name in ("cpus", "nodes", "processes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name} must be at least 1", where=getattr(self, name))
+
+    @property
+    def ranks(self) -> int:
+        """How many processes share a run."""
+        return self.nodes * self.processes
 
 
 @dataclass(frozen=True)
@@ -227,7 +240,7 @@ def _training(job: TrainJob) -> str:
         "# Slurm tells the step itself when it preempts the job, and this script before the time limit.",
         "stopped=no",
         "trap 'stopped=yes; scancel --signal=TERM \"$job\"' TERM",
-        'srun --ntasks=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" "${genovi[@]}" \\',
+        *_step(job.resources),
         f'    train {words} --out "$out" --seed {seed} &',
         "training=$!",
         'while kill -0 "$training" 2>/dev/null; do wait "$training"; done  # a signal ends a wait, not the training',
@@ -235,6 +248,19 @@ def _training(job: TrainJob) -> str:
         *(_requeue() if job.resources.requeue else _say_again()),
         'exit "$code"',
     ])  # fmt: skip
+
+
+def _step(resources: Resources) -> list[str]:
+    """The lines that start one process, or several that find each other by what torch calls RANK and so on."""
+    if resources.ranks == 1:
+        return ['srun --ntasks=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" "${genovi[@]}" \\']
+    return [
+        'MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
+        "export MASTER_ADDR MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))",
+        "rank='export RANK=$SLURM_PROCID WORLD_SIZE=$SLURM_NTASKS LOCAL_RANK=$SLURM_LOCALID; exec \"$@\"'",
+        f"srun --ntasks={resources.ranks} --ntasks-per-node={resources.processes} --kill-on-bad-exit=1 \\",
+        '    --cpus-per-task="$SLURM_CPUS_PER_TASK" bash -c "$rank" genovi "${genovi[@]}" \\',
+    ]
 
 
 def _requeue() -> list[str]:
@@ -287,8 +313,8 @@ def _header(job: TrainJob, task: str, name: str, resources: Resources) -> list[s
         f"#SBATCH --chdir={_quoted(str(job.folder))}",
         f"#SBATCH --output={_quoted(log)}",
         "#SBATCH --open-mode=append",
-        "#SBATCH --nodes=1",
-        "#SBATCH --ntasks=1",
+        f"#SBATCH --nodes={resources.nodes}",
+        "#SBATCH --ntasks=1" if resources.ranks == 1 else f"#SBATCH --ntasks-per-node={resources.processes}",
         f"#SBATCH --cpus-per-task={resources.cpus}",
         "# lines that begin with ## are comments: fill in what your cluster asks for",
         *(f"#SBATCH --{option}={value}" if value else f"##SBATCH --{option}=" for option, value in optional.items()),

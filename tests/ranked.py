@@ -1,6 +1,6 @@
 """What tests let several ranks do: run as a script, one process for each, it writes what its rank has seen.
 
-    RANK=0 WORLD_SIZE=3 LOCAL_RANK=0 MASTER_ADDR=127.0.0.1 MASTER_PORT=12345 python tests/ranked.py FOLDER
+RANK=0 WORLD_SIZE=3 LOCAL_RANK=0 MASTER_ADDR=127.0.0.1 MASTER_PORT=12345 python tests/ranked.py FOLDER
 """
 
 from __future__ import annotations

@@ -79,6 +79,8 @@ def test_what_names_no_seeds(text: str) -> None:
         {"time": "1 hour"},
         {"time": "1:2:3:4"},
         {"cpus": 0},
+        {"nodes": 0},
+        {"processes": -1},
     ],
     ids=str,
 )
@@ -109,6 +111,38 @@ def test_what_was_asked_for_stands_in_the_head_and_the_rest_as_comments() -> Non
         assert f"\n#SBATCH {line}\n" in text
     assert "\n##SBATCH --account=\n" in text
     assert "#SBATCH --requeue" not in text
+
+
+def test_several_processes_are_tasks_of_one_step() -> None:
+    plain = scripts_of(job("runs", SeedArray.parse("1-2"), cpus=4, requeue=True))
+    scripts = scripts_of(job("runs", SeedArray.parse("1-2"), cpus=4, requeue=True, nodes=3, processes=2))
+    assert scripts[1].text == plain[1].text  # what compares runs is one process as before
+    head, step = scripts[0].text.split("\nstopped=no\n")
+    for line in ("--nodes=3", "--ntasks-per-node=2", "--cpus-per-task=4"):
+        assert f"\n#SBATCH {line}\n" in head
+    assert "#SBATCH --ntasks=" not in head
+    assert "srun --ntasks=6 --ntasks-per-node=2 --kill-on-bad-exit=1" in step
+    assert 'train in.vcf --out "$out" --seed "$seed" &' in step
+    checked = subprocess.run(["bash", "-n"], input=scripts[0].text, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_each_task_of_the_step_knows_its_rank(here: Path) -> None:
+    """The lines that start a step, with another program in the place of srun."""
+    text = scripts_of(job(nodes=2, processes=2))[0].text
+    lines = text[text.index("MASTER_ADDR=") : text.index("&\ntraining=$!")]
+    (here / "srun").write_text(
+        '#!/bin/bash\nwhile [ "$1" != bash ]; do shift; done\nSLURM_PROCID=3 SLURM_NTASKS=4 SLURM_LOCALID=1 "$@"\n'
+    )
+    (here / "scontrol").write_text("#!/bin/bash\nprintf 'node7\\nnode8\\n'\n")
+    for name in ("srun", "scontrol"):
+        (here / name).chmod(0o755)
+    say = 'echo $RANK $WORLD_SIZE $LOCAL_RANK $MASTER_ADDR $MASTER_PORT "$@"'
+    script = f"genovi=(bash -c '{say}' genovi)\nout='my run'\n{lines}"
+    environment = {"PATH": f"{here}:/usr/bin:/bin", "SLURM_JOB_ID": "20017", "SLURM_CPUS_PER_TASK": "1"}
+    done = subprocess.run(["bash"], input=script, env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "3 4 1 node7 20017 train in.vcf --out my run --seed 3\n"
 
 
 def test_the_step_that_compares_asks_for_no_gpu_and_names_every_run() -> None:
@@ -157,6 +191,8 @@ def test_mistakes_show_now_and_not_in_the_log_of_a_job(here: Path) -> None:
     refused(2, "--array-seeds", "in.vcf", "--out", "run", "--array-seeds", "1-3", "--seed", "1")
     refused(2, "--resume never", "in.vcf", "--out", "run", "--requeue", "--resume", "never")
     refused(2, "--time", "in.vcf", "--out", "run", "--time", "soon")
+    refused(2, "--nodes", "in.vcf", "--out", "run", "--nodes", "0")
+    refused(2, "12 processes for", "in.vcf", "--out", "run", "--nodes", "3", "--processes", "4", "--batch-size", "10")
     refused(2, "standard input", "-", "--out", "run")
     refused(2, "--out", "in.vcf", "--out", ".")
     refused(2, "--out", "in.vcf", "--out", "a\nb")

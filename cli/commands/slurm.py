@@ -14,6 +14,7 @@ from genovi_cli import joboptions as jobopt
 from genovi_cli import options as opt
 from genovi_cli.commands.common import draw_seed, typed
 from genovi_cli.commands.train import check_options
+from genovi_cli.launching import check_processes
 
 # what train alone would take; all else that is typed goes through to it as it is
 PASSING = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -32,6 +33,8 @@ def slurm_train(
     account: jobopt.Account = None,
     gpus: jobopt.Gpus = None,
     cpus: jobopt.Cpus = 1,
+    nodes: jobopt.Nodes = 1,
+    processes: jobopt.Processes = 1,
     mem: jobopt.Mem = None,
     time: jobopt.Time = None,
     array_seeds: jobopt.ArraySeeds = None,
@@ -51,7 +54,7 @@ def slurm_train(
     if array_seeds is not None and seed is not None:
         raise ConfigError("--seed and --array-seeds cannot both be given", fix="leave one of them out")
     job = TrainJob(
-        resources=Resources(partition, account, gpus, cpus, mem, time, requeue),
+        resources=Resources(partition, account, gpus, cpus, mem, time, requeue, nodes, processes),
         words=tuple(ctx.args),
         out=out,
         seeds=draw_seed(seed) if array_seeds is None else SeedArray.parse(array_seeds),
@@ -60,7 +63,7 @@ def slurm_train(
         folder=Path.cwd(),
         command=typed(ctx),
     )
-    _check(ctx, ctx.args, out, requeue)
+    _check(ctx, ctx.args, out, requeue, job.resources.ranks)
     if dry_run:
         for script in scripts_of(job):
             typer.echo(f"# {script.path}\n{script.text}")
@@ -75,7 +78,7 @@ def slurm_train(
         typer.echo("look at it, and type the same with --submit --force, or: " + _by_hand([s.path for s in scripts]))
 
 
-def _check(ctx: typer.Context, words: Sequence[str], out: Path, requeue: bool) -> None:
+def _check(ctx: typer.Context, words: Sequence[str], out: Path, requeue: bool, ranks: int) -> None:
     """Read the words as ``genovi train`` will, so that mistakes show now and not in the log of a job."""
     train: Any = ctx.find_root().command
     with train.commands["train"].make_context("train", [*words, "--out", str(out)], parent=ctx.parent) as asked:
@@ -86,6 +89,7 @@ def _check(ctx: typer.Context, words: Sequence[str], out: Path, requeue: bool) -
         if requeue and asked.params["resume"] == "never":
             raise ConfigError("--requeue with --resume never", why="each time it would start anew", fix="leave one out")
         check_options(asked.params)
+        check_processes(ranks, asked.params["batch_size"])
 
 
 def _check_input(path: Path) -> None:

@@ -36,9 +36,7 @@ class Noise:
             draw the same have together what one process would have.
     """
 
-    def __init__(
-        self, generator: torch.Generator, shared: bool = False, part: tuple[int, slice] | None = None
-    ) -> None:
+    def __init__(self, generator: torch.Generator, shared: bool = False, part: tuple[int, slice] | None = None) -> None:
         self.generator = generator
         self.shared = shared
         self.part = part
@@ -54,9 +52,7 @@ class Noise:
 
     def like(self, tensor: Tensor) -> Tensor:
         """Noise of the shape of ``tensor``, (..., samples, d)."""
-        noise = torch.randn(
-            self._shape(tensor), generator=self.generator, device=tensor.device, dtype=tensor.dtype
-        )
+        noise = torch.randn(self._shape(tensor), generator=self.generator, device=tensor.device, dtype=tensor.dtype)
         return self._given(noise, tensor)
 
     def uniform(self, n: int, device: torch.device) -> Tensor:

@@ -91,7 +91,7 @@ def fit_axes(
         ranks: Who share the work.
 
     Returns:
-        The same on all ranks: the axes, of all variants, and the scores U S of the samples, shape (n_samples, k), float64.
+        The axes of all variants and the scores U S of the samples, shape (n_samples, k), float64; on all ranks.
 
     Raises:
         DataError: fewer than two samples.
@@ -132,7 +132,8 @@ def _exact(
         block = standardiser.transform(matrix, rows)
         gram = scipy.linalg.blas.ssyrk(1.0, block.T, beta=1.0, c=gram, overwrite_c=True, lower=True)
     ranks.summed(gram)
-    return ranks.same(_leading(gram, k) if ranks.first else None)
+    nothing = np.empty(0)
+    return ranks.same(_leading(gram, k) if ranks.first else (nothing, nothing, 0.0, 0.0))
 
 
 def _leading(gram: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, float, float]:

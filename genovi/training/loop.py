@@ -185,9 +185,9 @@ class _Trainer:
         self.clock = time.perf_counter()
 
     def run(self, monitor: Monitor, checkpoints: Checkpoints | None) -> Fit:
-        there = None if checkpoints is None else ((snapshot := checkpoints.load()) and (snapshot, checkpoints.folder))
-        if (found := self.ranks.same(there)) is not None:
-            self._restore(*found)
+        snapshot = self.ranks.same(None if checkpoints is None else checkpoints.load())
+        if snapshot is not None:
+            self._restore(snapshot, None if checkpoints is None else checkpoints.folder)
         monitor.begin(self.epochs, self.epoch)
         every, reason = max(1, self.epochs // EVALUATIONS), "finished"
         while self.epoch < self.epochs:
@@ -291,7 +291,7 @@ class _Trainer:
             | {"best_bound": self.best_bound.hex()},  # infinite at first, which JSON does not know
         )
 
-    def _restore(self, snapshot: Snapshot, folder: Path) -> None:
+    def _restore(self, snapshot: Snapshot, folder: Path | None) -> None:
         tensors, numbers = snapshot.tensors, snapshot.numbers
         there = tensors["fingerprint"]
         if there.shape != self.fingerprint.shape or not torch.allclose(

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from helpers import simulate_structure, write_vcf
@@ -20,6 +21,8 @@ from genovi.training.checkpointing import LATEST
 from genovi_cli.app import app
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"no Slurm: {why_not()}")
+
+needs_two_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two tasks need two cores")
 
 SAME = ("model.safetensors", "embedding.tsv", "variants.tsv.gz", "qc.json")  # the others hold times
 LENGTH = ("--epochs", "60", "--batch-size", "32", "--steps", "1", "--device", "cpu", "--checkpoint-every", "0")
@@ -55,7 +58,7 @@ def here(slurm: Slurm, cohort: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def submitted(*words: str) -> list[str]:
     """Numbers of the jobs that a command submitted."""
     result = CliRunner().invoke(
-        app, ["slurm", "train", "the cohort.vcf.gz", *words, *LENGTH, "--submit"], prog_name="genovi"
+        app, ["slurm", "train", "the cohort.vcf.gz", *LENGTH, *words, "--submit"], prog_name="genovi"
     )
     assert result.exit_code == 0, result.output
     return [line.split()[-1] for line in result.stdout.splitlines() if line.startswith("submitted ")]
@@ -121,6 +124,34 @@ def test_near_its_limit_a_job_queues_again_if_asked_to_and_cancelled_it_stays_ca
     slurm.call("scancel", job)
     assert slurm.ended(job) == {job: "CANCELLED"}
     assert log_of(again, job).count("back into the queue") == 1
+
+
+@needs_two_cores
+def test_two_tasks_of_a_step_share_a_run(slurm: Slurm, here: Path) -> None:
+    (job,) = submitted("--out", "together", "--processes", "2", "--epochs", "4", "--seed", "2")
+    assert slurm.ended(job) == {job: "COMPLETED"}, log_of(here / "together", job)
+    assert log_of(here / "together", job).count("trained on 120 samples") == 1
+    assert "2 processes share the work" in (here / "together" / "genovi.log").read_text()
+
+
+@needs_two_cores
+@pytest.mark.verification
+def test_two_tasks_that_are_stopped_go_on(slurm: Slurm, here: Path) -> None:
+    out = here / "shared"
+    (job,) = submitted("--out", out.name, "--processes", "2", "--epochs", "120", "--seed", "2", "--requeue")
+    slurm.wait_for(lambda: under_way(out), "a checkpoint")
+    slurm.call("scancel", "--signal=TERM", job)
+    slurm.wait_for(lambda: int(slurm.facts(job)["Restarts"]) == 1, "the second start")
+    assert slurm.ended(job) == {job: "COMPLETED"}
+    said = log_of(out, job)
+    assert "stopped; back into the queue" in said
+    assert said.count("genovi: error: interrupted (epoch ") == 1
+    assert said.count("going on from the checkpoint in shared.checkpoint") == 1
+    assert said.count("trained on 120 samples") == 1
+    alone = ["train", "the cohort.vcf.gz", "--out", "alone", *LENGTH, "--epochs", "120", "--seed", "2"]
+    subprocess.run([sys.executable, "-m", "genovi", *alone], capture_output=True, check=True)
+    one, two = (pd.read_csv(run / "embedding.tsv", sep="\t") for run in (out, here / "alone"))
+    np.testing.assert_allclose(one[["Z1", "Z2"]], two[["Z1", "Z2"]], rtol=0, atol=1e-2)
 
 
 def test_what_sbatch_refuses_is_said(slurm: Slurm, here: Path) -> None:

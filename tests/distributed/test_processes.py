@@ -28,7 +28,8 @@ from genovi_cli.app import app
 SECONDS = 300  # no machine is so busy
 PROMPTLY = 60
 SAME = ("model.safetensors", "embedding.tsv", "variants.tsv.gz", "qc.json")  # the others hold times
-LENGTH = ("--seed", "3", "--epochs", "60", "--batch-size", "30", "--steps", "1", "--checkpoint-every", "0", "--build", "GRCh38")
+LENGTH = ("--seed", "3", "--epochs", "60", "--batch-size", "30", "--steps", "1", "--checkpoint-every", "0")
+BUILD = ("--device", "cpu", "--build", "GRCh38")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 TOLERANCE = 1e-3  # of coordinates whose standard deviation is about 1
 
@@ -63,7 +64,7 @@ class Machine:
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, out: str, *more: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.Popen[str]:
-        words = [*launcher, "-m", "genovi", "train", "cohort.vcf.gz", "--out", out, *LENGTH, "--device", "cpu", *more]
+        words = [*launcher, "-m", "genovi", "train", "cohort.vcf.gz", "--out", out, *LENGTH, *BUILD, *more]
         process = subprocess.Popen(
             words,
             cwd=self.folder,
@@ -83,14 +84,22 @@ class Machine:
         return said
 
     def under_way(self, out: str, *more: str) -> tuple[subprocess.Popen[str], dict[int, int]]:
-        """A run that has written a checkpoint, and its ranks."""
+        """A run that has just written a checkpoint, and its ranks."""
+        before = self.version(out)
         process = self.start(out, "--quiet", *more)
         end = time.monotonic() + SECONDS
-        while not (self.folder / f"{out}.checkpoint" / LATEST).exists():
+        while self.version(out) == before:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < end
             time.sleep(0.01)
         return process, ranks_of(process.pid)
+
+    def version(self, out: str) -> int:
+        """Changes with every checkpoint."""
+        try:
+            return os.stat(self.folder / f"{out}.checkpoint" / LATEST).st_ino
+        except FileNotFoundError:
+            return 0
 
     def result(self, out: str) -> list[bytes]:
         return [(self.folder / out / name).read_bytes() for name in SAME]
@@ -217,7 +226,7 @@ def test_without_a_parent_none_goes_on(machine: Machine) -> None:
 @pytest.mark.verification
 def test_killed_under_torchrun_one_of_the_others_says_so(machine: Machine) -> None:
     process = machine.start("lost", "--epochs", "100000", "--quiet", launcher=(*TORCHRUN, "2"))
-    while not (machine.folder / "lost.checkpoint" / LATEST).exists():
+    while not machine.version("lost"):
         assert process.poll() is None
         time.sleep(0.05)
     os.kill(ranks_of(process.pid)[0], signal.SIGKILL)
@@ -250,7 +259,7 @@ def refused(*words: str) -> str:
 def test_numbers_of_processes_that_make_no_sense(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(machine.folder)
     assert "--processes must be at least 1 (0)" in refused("--processes", "0")
-    assert "more processes than samples in a step" in refused("--processes", "9", "--batch-size", "8")
+    assert "9 processes for --batch-size 8" in refused("--processes", "9", "--batch-size", "8")
     for name, value in {"RANK": "0", "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "4000"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv(LAUNCHED, raising=False)

@@ -231,9 +231,11 @@ def join(place: Place, device: str) -> Iterator[Ranks]:
         LeftError: this rank leaves, and another one says why.
         ResourceError: the processes did not find each other, or there are more of them than CUDA devices.
         ConfigError: they are not on the same kind of device.
+        LostRankError: one is gone before all are there.
     """
-    store = _meet(place, device)
+    store = _meet(place)
     try:
+        _connect(store, place, device)
         yield Ranks(place.rank, place.size, store)
     except (Exception, KeyboardInterrupt) as error:
         code = _claim(store, place, error)
@@ -244,8 +246,26 @@ def join(place: Place, device: str) -> Iterator[Ranks]:
         _leave(store, place)
 
 
-def _meet(place: Place, device: str) -> Any:
-    """Start the process group; returns the store that all ranks share."""
+def _meet(place: Place) -> Any:
+    """The store that all ranks share, which rank 0 holds, or the agent of torchrun."""
+    import torch.distributed as dist
+
+    try:
+        # the variables are those that ``Place.of`` has looked at
+        store, _, _ = next(dist.rendezvous("env://", place.rank, place.size, timeout=_JOINING))
+        store.set_timeout(_JOINING)
+        return dist.PrefixStore("genovi", store)
+    except RuntimeError as error:
+        raise ResourceError(
+            f"the {place.size} processes of the run did not find each other",
+            where=f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}",
+            why=str(error).splitlines()[0],
+            fix="see that all are started, and that the machines reach each other by that name",
+        ) from error
+
+
+def _connect(store: Any, place: Place, device: str) -> None:
+    """Start the process group."""
     import torch
     import torch.distributed as dist
 
@@ -257,25 +277,17 @@ def _meet(place: Place, device: str) -> Any:
                 fix="start fewer processes, or add --device cpu",
             )
         torch.cuda.set_device(place.local)
-    try:
-        # the variables are those that ``Place.of`` has looked at
-        store, _, _ = next(dist.rendezvous("env://", place.rank, place.size, timeout=_JOINING))
-        store.set_timeout(_JOINING)
-        store = dist.PrefixStore("genovi", store)
+    with _losing():
         store.set(f"device {place.rank}", device)
-        devices = {store.get(f"device {rank}").decode() for rank in range(place.size)}
-        if len(devices) > 1:
-            raise ConfigError("some processes are on CUDA devices and some are not", fix="add --device cpu")
-        backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    devices = set()
+    for rank in range(place.size):
+        _await(store, f"device {rank}")
+        devices.add(store.get(f"device {rank}"))
+    if len(devices) > 1:
+        raise ConfigError("some processes are on CUDA devices and some are not", fix="add --device cpu")
+    backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    with _losing():
         dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=_SILENCE)
-    except RuntimeError as error:
-        raise ResourceError(
-            f"the {place.size} processes of the run did not find each other",
-            where=f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}",
-            why=str(error).splitlines()[0],
-            fix="see that all are started, and that the machines reach each other by that name",
-        ) from error
-    return store
 
 
 def _claim(store: Any, place: Place, error: BaseException) -> int | None:
@@ -311,7 +323,8 @@ def _leave(store: Any, place: Place) -> None:
             hosting = place.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
             while hosting and store.add("left", 0) < place.size and time.monotonic() < end:
                 time.sleep(0.02)
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def _await(store: Any, key: str) -> None:

@@ -119,18 +119,20 @@ def train(
     Stopped by Ctrl-C, SIGTERM or SIGUSR1, training leaves a checkpoint and exit code 75: the same command goes on.
     """
     place = find_place(processes, batch_size)
+    helper = place is not None and place.rank > 0  # reads no files, and writes none
     with unheard(place):
-        model, training, qc, components = _settings(ctx.params)
-        known = labels_or_none(labels)
-        if not dry_run:
+        model, training, qc, components = _settings(ctx.params, filters=not helper)
+        known = None if helper else labels_or_none(labels)
+        if not dry_run and not helper:
             check_writable(out, force)
         from genovi.pipeline import RunConfig, assist_run, plan_run
         from genovi.training.semisupervised import check_labels
 
-        checkpointing = _checkpointing(resume, checkpoint_every)
+        checkpointing = _checkpointing("never" if helper else resume, checkpoint_every)
         if seed is None and checkpointing.resume:
             seed = _seed_of(checkpointing.folder_of(out))
-        check_labels(semi_supervised, known, model)
+        if not helper:
+            check_labels(semi_supervised, known, model)
         if place is not None:
             training = _shared(training)
     config = RunConfig(
@@ -240,13 +242,25 @@ def _seed_of(checkpoint: Path) -> int | None:
     return seed_of(checkpoint)
 
 
-def _settings(typed: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig, QCConfig, int | None]:
-    """Model, optimisation, quality control and number of components as the options ask for them."""
+def _settings(
+    typed: Mapping[str, Any], filters: bool = True
+) -> tuple[ModelConfig, TrainingConfig, QCConfig, int | None]:
+    """Model, optimisation, quality control and number of components as the options ask for them.
+
+    Args:
+        typed: Options by name.
+        filters: Whether quality control is done here; else files that it names are not read.
+    """
     model = ModelConfig(**{name: typed[name] for name in ("latent_dim", "posterior", "prior", "likelihood", "steps")})
     names = ("epochs", "batch_size", "batch_variants", "lr", "objective", "draws", "device", "threads")
     training = TrainingConfig(**{name: typed[name] for name in names})
     training.check_objective(model)
-    return model, training, _filters(typed), parse_pcs(typed["pcs"])
+    return (
+        model,
+        training,
+        _filters(typed) if filters else qc_config({}, {}, chr=None, region=None),
+        parse_pcs(typed["pcs"]),
+    )
 
 
 def _filters(typed: Mapping[str, Any]) -> QCConfig:

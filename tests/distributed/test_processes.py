@@ -238,7 +238,7 @@ def test_killed_under_torchrun_one_of_the_others_says_so(machine: Machine) -> No
 
 def test_what_the_first_cannot_read_is_said_once(machine: Machine) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "genovi", "train", "nowhere.vcf", "--out", "never", "--processes", "2"],
+        [sys.executable, "-m", "genovi", "train", "nowhere.vcf", "--out", "never", "--processes", "2", "--quiet"],
         cwd=machine.folder,
         stderr=subprocess.PIPE,
         text=True,

@@ -31,7 +31,7 @@ SAME = ("model.safetensors", "embedding.tsv", "variants.tsv.gz", "qc.json")  # t
 LENGTH = ("--seed", "3", "--epochs", "60", "--batch-size", "30", "--steps", "1", "--checkpoint-every", "0")
 BUILD = ("--device", "cpu", "--build", "GRCh38")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
-TOLERANCE = 1e-3  # of coordinates whose standard deviation is about 1
+TOLERANCE = 1e-3  # of coordinates whose standard deviation is 0.2 or more
 
 
 def ranks_of(parent: int) -> dict[int, int]:
@@ -130,7 +130,7 @@ def assert_same_map(machine: Machine, out: str, other: str) -> None:
     assert list(one["IID"]) == list(two["IID"])
     for column in ("Z1", "Z2", "SD1", "SD2", "MISFIT"):
         np.testing.assert_allclose(one[column], two[column], rtol=0, atol=TOLERANCE)
-    assert one["Z1"].std() > 0.3
+    assert one["Z1"].std() > 0.1
 
 
 @pytest.mark.verification

@@ -31,7 +31,7 @@ SAME = ("model.safetensors", "embedding.tsv", "variants.tsv.gz", "qc.json")  # t
 LENGTH = ("--seed", "3", "--epochs", "60", "--batch-size", "30", "--steps", "1", "--checkpoint-every", "0")
 BUILD = ("--device", "cpu", "--build", "GRCh38")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
-TOLERANCE = 1e-3  # of coordinates whose standard deviation is 0.2 or more
+TOLERANCE = 1e-3  # of coordinates whose standard deviation is about 0.2 and more
 
 
 def ranks_of(parent: int) -> dict[int, int]:

@@ -39,7 +39,7 @@ class AncestrySummary:
         path: The file.
         samples: Number of samples; one that is in several embeddings counts once.
         populations: Number of populations among them.
-        unlabelled: Samples without a population.
+        unlabelled: Samples without a population, or without a number where colours are numbers.
         alignments: How each embedding that was turned fits the one that it was turned onto, by name.
     """
 
@@ -52,8 +52,9 @@ class AncestrySummary:
     def lines(self) -> list[str]:
         """Lines for people."""
         grey = f", {self.unlabelled:,} without label in grey" if self.unlabelled else ""
+        named = f", {self.populations:,} populations" if self.populations else ""
         return [
-            f"{self.path}: {self.samples:,} samples, {self.populations:,} populations{grey}",
+            f"{self.path}: {self.samples:,} samples{named}{grey}",
             *(
                 f"{name}: Procrustes correlation {found.score:.4f} over {found.shared:,} shared samples"
                 for name, found in self.alignments
@@ -107,8 +108,8 @@ def plot_ancestry(
     with style(options.sheet):
         figure, counts, unlabelled = ancestry_figure(turned, labels=labels, query=query, options=options)
     write_figure(figure, Path(out), command, options.sheet)
-    total = sum(counts.values()) + unlabelled
-    return AncestrySummary(Path(out), total, len(counts), unlabelled, tuple(alignments))
+    total = {sample for one in ([query] if query is not None else embeddings) for sample in one.samples}
+    return AncestrySummary(Path(out), len(total), len(counts), unlabelled, tuple(alignments))
 
 
 def ancestry_figure(
@@ -128,7 +129,7 @@ def ancestry_figure(
 
     Returns:
         The figure, the number of samples of each population (of the query, where there is one), and the number of
-        samples without one.
+        samples in grey: without one, or without a number where colours are numbers.
     """
     options = options or AncestryOptions()
     turned = [one if isinstance(one, Turned) else Turned(one) for one in embeddings]

@@ -71,12 +71,15 @@ class Coloring:
     scale: Scale | None = None
 
     def counts(self, embeddings: Sequence[Embedding]) -> tuple[Counter[str], int]:
-        """Samples of each population, and those without one; a sample of several embeddings counts once."""
+        """Samples of each population, and those in grey; a sample of several embeddings counts once."""
         of_sample: dict[str, str] = {}
-        for embedding, populations in zip(embeddings, self.populations, strict=True):
+        no_number: set[str] = set()
+        for k, (embedding, populations) in enumerate(zip(embeddings, self.populations, strict=True)):
             of_sample.update(zip(embedding.samples, populations, strict=True))
+            if self.numbers is not None:
+                no_number |= {embedding.samples[i] for i in np.flatnonzero(np.isnan(self.numbers[k]))}
         counts = Counter(population for population in of_sample.values() if population)
-        return counts, len(of_sample) - sum(counts.values())
+        return counts, len(no_number) if self.numbers is not None else len(of_sample) - sum(counts.values())
 
 
 def color_samples(embeddings: Sequence[Embedding], labels: SampleLabels | None, by: ColorBy) -> Coloring:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -104,11 +104,11 @@ def key_of(
     if not options.legend:
         return Key((), coloring.scale)
     if coloring.scale is not None:
-        assert coloring.numbers is not None
-        without = sum(int(np.isnan(one).sum()) for one in coloring.numbers)
-        return Key(tuple(legend_blocks(coloring.palette, {}, without, reference)), coloring.scale)
-    note = _NOTES.get(options.uncertainty or "", "")
-    return Key(tuple(legend_blocks(coloring.palette, counts, unlabelled, reference, note)), None)
+        return Key(tuple(legend_blocks(coloring.palette, {}, unlabelled, reference)), coloring.scale)
+    note, palette = _NOTES.get(options.uncertainty or "", ""), coloring.palette
+    if options.uncertainty == "density":  # there are no markers
+        palette = replace(palette, styles={name: one.region for name, one in palette.styles.items()})
+    return Key(tuple(legend_blocks(palette, counts, unlabelled, reference, note)), None)
 
 
 def panels_of(turned: Turned, coloring: Coloring, k: int, options: AncestryOptions, titled: bool) -> list[Panel]:

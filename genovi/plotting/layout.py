@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genovi.plotting.coloring import Scale
-from genovi.plotting.figures import Sheet, new_figure, scaled
+from genovi.plotting.figures import Sheet, new_figure, scaled, text_width
 from genovi.plotting.legend import Entry, Legend, arrange, draw_legend, line
 from genovi.plotting.panel import COLORMAP, Look, Panel, draw_panel, reach_of
 
@@ -180,7 +180,10 @@ def _ratio(panels: Sequence[Panel]) -> float:
 def color_bar(
     figure: Figure, scale: Scale, box: tuple[float, float, float, float], vertical: bool, colors: str = COLORMAP
 ) -> None:
-    """A colour bar whose left, bottom, width and height are given in points."""
+    """A colour bar whose left, bottom, width and height are given in points.
+
+    Its name stands above it, or along it where it is too long; what still has no room is cut.
+    """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -188,7 +191,20 @@ def color_bar(
     mappable = ScalarMappable(Normalize(scale.low, scale.high), colors)
     bar = figure.colorbar(mappable, cax=ax, orientation="vertical" if vertical else "horizontal")
     bar.outline.set_linewidth(0.4)
-    ax.set_title(scale.label, loc="left", pad=3, size=scaled(6.8), parse_math=False)
+    size = scaled(6.8)
+    room = figure.get_size_inches()[0] * 72 - box[0] - 2.0
+    if vertical and text_width(scale.label, size) > room:
+        ax.set_ylabel(_fitted(scale.label, size, box[3]), size=size, labelpad=3, parse_math=False)
+    else:
+        ax.set_title(_fitted(scale.label, size, room), loc="left", pad=3, size=size, parse_math=False)
+
+
+def _fitted(text: str, size: float, room: float) -> str:
+    """``text``, cut to a width in points."""
+    kept = text
+    while len(kept) > 1 and text_width(kept, size) > room:
+        kept = kept.removesuffix("…")[:-1] + "…"
+    return kept
 
 
 def axes_at(figure: Figure, box: tuple[float, float, float, float]) -> Axes:

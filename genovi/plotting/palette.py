@@ -78,6 +78,11 @@ class Style:
         """Colour of a point too small for an outline: white would not be seen."""
         return self.edge if self.color.lower() == "#ffffff" else self.color
 
+    @property
+    def region(self) -> Style:
+        """A patch that looks as the regions of a density do, for the legend."""
+        return Style(mixed_with_white(self.text, 0.58), self.text, self.text, "s", _AREA["s"], 0.1)
+
     def faded(self, white: float) -> Style:
         """The same with a share of white in its colours."""
         return replace(self, color=mixed_with_white(self.color, white), edge=mixed_with_white(self.edge, white))

@@ -11,6 +11,7 @@ from cohorts import POPULATIONS, cohort, drawn, ordered, panel, panels, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import EllipseCollection, PathCollection
+from matplotlib.text import Text
 from scipy.stats import multivariate_normal
 
 from genovi.embedding import Embedding
@@ -56,7 +57,7 @@ def test_numbers_get_a_colour_bar() -> None:
     assert "age" in [ax.get_title(loc="left") for ax in figure.axes]
     assert "no label (2)" in texts(figure)
     assert {"GBR", "CHB"} <= set(texts(figure))  # populations are still named
-    assert sum(counts.values()) + unlabelled == 120
+    assert (sum(counts.values()), unlabelled) == (120, 2)
 
 
 def test_numbers_that_are_few_codes_are_categories() -> None:
@@ -280,3 +281,27 @@ def test_a_sheet_too_small_for_its_legend() -> None:
 def test_without_names_and_legend() -> None:
     figure, _, _ = ancestry_figure([cohort()], labels=panel(), options=AncestryOptions(names=False, legend=False))
     assert not texts(figure)
+
+
+@pytest.mark.parametrize("size", ["page", "column"])
+def test_the_name_of_a_colour_bar_stays_on_the_sheet(size: str) -> None:
+    name = "Age at recruitment of the sample in completed years, as the questionnaire of the second visit has it"
+    labels = with_column([str(i + 0.5) for i in range(120)], name)
+    options = AncestryOptions(by=ColorBy(name), sheet=Sheet.parse(size))
+    figure, _, _ = ancestry_figure([cohort()], labels=labels, options=options)
+    figure.canvas.draw()
+    found = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text().startswith(name[:6]))
+    written = [text for text in found if text.get_visible()]
+    assert len(written) == 1
+    box, sheet = written[0].get_window_extent(figure.canvas.get_renderer()), figure.bbox
+    assert sheet.x0 <= box.x0 < box.x1 <= sheet.x1
+    assert sheet.y0 <= box.y0 < box.y1 <= sheet.y1
+
+
+def test_the_legend_of_densities_shows_patches_as_there_are_no_markers() -> None:
+    figure, _, _ = ancestry_figure([cohort()], labels=panel(), options=AncestryOptions(uncertainty="density"))
+    patches = [one for one in figure.axes[-1].collections if isinstance(one, PathCollection)]
+    assert len(patches) == len(POPULATIONS)
+    assert len({one.get_paths()[0].vertices.tobytes() for one in patches}) == 1
+    fills = {tuple(one.get_facecolor()[0]) for one in patches}
+    assert len(fills) == len(set(POPULATIONS.values()))  # a hue for each group, as in the panel

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 _PANEL = 152.0  # height of the axes, points
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 8.0, 6.0, 26.0
-_KEY = 34.0  # below each panel
+_KEY, _NARROW_KEY = 26.0, 58.0  # room for it below each panel; on a narrow sheet it is one column
+_NARROW = 180.0  # width of a panel
 _SMALLEST = 40.0  # side of a panel, points
-_ABREAST = 440.0  # width from which both panels stand side by side
+_ABREAST = 320.0  # width from which both panels stand side by side
 _HELD_OUT = (  # column of history.csv, colour, dashes, name
     ("held_out", "#a7321b", "--", "held out"),
     ("held_out_iwae", "#00795a", "-", "held out, importance-weighted"),
@@ -92,7 +93,7 @@ def read_history(run: Path) -> pd.DataFrame:
 def training_figure(history: pd.DataFrame, sheet: Sheet | None = None) -> Figure:
     """The figure of ``plot_training``, not written."""
     sheet = sheet or Sheet()
-    left, right = _panels(sheet)
+    figure, left, right = _panels(sheet)
     epoch = history["epoch"].to_numpy()
     left.plot(epoch, history["bound"], color="#8fa3d9", linewidth=0.8, label="training")
     curves = [history["bound"].to_numpy(np.float64)]
@@ -111,17 +112,26 @@ def training_figure(history: pd.DataFrame, sheet: Sheet | None = None) -> Figure
         right.plot(epoch, history[name], color=_TERMS[name][0], linestyle=_TERMS[name][1], linewidth=0.9, label=name)
     _focus(right, [history[name].to_numpy(np.float64) for name in drawn])
     for ax, columns in ((left, 2), (right, 3)):
-        place = {"loc": "upper left", "bbox_to_anchor": (0.0, -_BOTTOM / _height(ax)), "borderaxespad": 0.0}
-        ax.legend(ncols=columns, frameon=False, fontsize=scaled(6.5), handlelength=2.4, columnspacing=1.4, **place)
-    return left.get_figure(root=True)
+        width, height = ax.get_position().size * figure.get_size_inches() * 72
+        ax.legend(
+            ncols=columns if width >= scaled(_NARROW) else 1,
+            loc="upper left",
+            bbox_to_anchor=(0.0, -scaled(_BOTTOM) / height),
+            borderaxespad=0.0,
+            frameon=False,
+            fontsize=scaled(6.5),
+            handlelength=2.4 if width >= scaled(_NARROW) else 1.7,
+            columnspacing=1.4,
+        )
+    return figure
 
 
-def _panels(sheet: Sheet) -> tuple[Axes, Axes]:
+def _panels(sheet: Sheet) -> tuple[Figure, Axes, Axes]:
     """Axes for the bound and for its terms, side by side where the sheet is wide, with room for a key below each."""
     across = 2 if sheet.width >= _ABREAST else 1
-    around = scaled(_BOTTOM + _KEY) + _TOP
-    height = _PANEL if sheet.height is None else sheet.height / (3 - across) - around
     width = sheet.width / across - scaled(_LEFT) - _RIGHT
+    around = scaled(_BOTTOM + (_KEY if width >= scaled(_NARROW) else _NARROW_KEY)) + _TOP
+    height = _PANEL if sheet.height is None else sheet.height / (3 - across) - around
     if min(height, width) < _SMALLEST:
         raise sheet.too_small("two panels and their keys need more room", legend=False)
     figure = new_figure(sheet.width, (3 - across) * (height + around))
@@ -134,14 +144,7 @@ def _panels(sheet: Sheet) -> tuple[Axes, Axes]:
         ax.set_xlabel("epoch", labelpad=2)
         ax.set_ylabel(name, labelpad=2)
         panels.append(ax)
-    return panels[0], panels[1]
-
-
-def _height(ax: Axes) -> float:
-    """Height of axes in units of the font size in force over genovi's own, points."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return float(ax.get_position().height * figure.get_size_inches()[1] * 72 / scaled(1.0))
+    return figure, panels[0], panels[1]
 
 
 def _focus(ax: Axes, curves: list[np.ndarray]) -> None:

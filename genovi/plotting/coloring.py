@@ -191,6 +191,20 @@ def _are_numbers(values: Sequence[str], kind: str, column: str, source: str) -> 
     return bool(present) and not words and not codes
 
 
+def number_columns(labels: SampleLabels, samples: Sequence[str]) -> dict[str, np.ndarray]:
+    """Label columns that are numbers rather than a few codes: those of ``samples``, NaN for none, float64.
+
+    Columns without a number for any of these samples are left out.
+    """
+    row, found = {sample: i for i, sample in enumerate(labels.samples)}, {}
+    for name, column in labels.columns.items():
+        if _are_numbers(column, "auto", name, labels.source):
+            values = np.array([_number(column[row[sample]] if sample in row else "") for sample in samples])
+            if np.isfinite(values).any():
+                found[name] = values
+    return found
+
+
 def _number(value: str) -> float:
     try:
         number = float(value)

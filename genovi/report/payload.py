@@ -6,6 +6,7 @@ can end the script element that holds it, or begin another one.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from typing import Any

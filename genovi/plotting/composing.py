@@ -15,12 +15,13 @@ from genovi.plotting.coloring import ColorBy, Coloring
 from genovi.plotting.figures import Sheet
 from genovi.plotting.layout import Key
 from genovi.plotting.legend import legend_blocks
-from genovi.plotting.panel import Panel
+from genovi.plotting.panel import Panel, marker_area
 from genovi.plotting.uncertainty import KINDS, covariances
 
 _log = logging.getLogger("genovi")
 
 _MOST_PANELS = 3  # of one embedding
+_SHARE = 0.75  # of a sheet's width that a panel has, about
 _NOTES = {
     "ellipse": "ellipses: 1 posterior SD",
     "samples": "dots: posterior draws",
@@ -108,6 +109,8 @@ def key_of(
     note, palette = _NOTES.get(options.uncertainty or "", ""), coloring.palette
     if options.uncertainty == "density":  # there are no markers
         palette = replace(palette, styles={name: one.region for name, one in palette.styles.items()})
+    elif marker_area(max(map(len, coloring.populations)), _SHARE * options.sheet.width) <= 1:  # nor outlines
+        palette = replace(palette, styles={name: one.small for name, one in palette.styles.items()})
     return Key(tuple(legend_blocks(palette, counts, unlabelled, reference, note)), None)
 
 

@@ -79,6 +79,11 @@ class Style:
         return self.edge if self.color.lower() == "#ffffff" else self.color
 
     @property
+    def small(self) -> Style:
+        """A dot of the colour that a point too small for an outline has, for the legend."""
+        return Style(self.dot, self.dot, self.text, "o", 0.7)
+
+    @property
     def region(self) -> Style:
         """A patch that looks as the regions of a density do, for the legend."""
         return Style(mixed_with_white(self.text, 0.58), self.text, self.text, "s", _AREA["s"], 0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,8 +19,8 @@ from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError, MismatchError
 from genovi.labels import SampleLabels
 from genovi.plotting.ancestry import ancestry_figure
-from genovi.plotting.coloring import ColorBy
-from genovi.plotting.composing import AncestryOptions, Turned
+from genovi.plotting.coloring import ColorBy, Coloring
+from genovi.plotting.composing import AncestryOptions, Turned, key_of
 from genovi.plotting.figures import Sheet, style
 from genovi.plotting.palette import BACKDROP, GREY, MOST_STYLES, Style, make_palette
 from genovi.plotting.uncertainty import DRAWS, covariances, density_grid, draw_samples, mass_level
@@ -305,3 +306,16 @@ def test_the_legend_of_densities_shows_patches_as_there_are_no_markers() -> None
     assert len({one.get_paths()[0].vertices.tobytes() for one in patches}) == 1
     fills = {tuple(one.get_facecolor()[0]) for one in patches}
     assert len(fills) == len(set(POPULATIONS.values()))  # a hue for each group, as in the panel
+
+
+def test_the_legend_of_very_many_samples_shows_the_colours_of_their_dots() -> None:
+    n = 300_000
+    names = np.resize(np.array(list(POPULATIONS), dtype=object), n)
+    coloring = Coloring(make_palette(POPULATIONS), (names,))
+    for count, small in ((n, True), (2500, False)):
+        shown = replace(coloring, populations=(names[:count],))
+        counts = Counter(names[:count])
+        key = key_of(shown, counts, 0, AncestryOptions(sheet=Sheet.parse("column")))
+        styles = {entry.text.split()[0]: entry.style for block in key.blocks for entry in block if entry.style}
+        for name, look in coloring.palette.styles.items():
+            assert styles[name] == (look.small if small else look)

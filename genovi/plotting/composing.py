@@ -138,7 +138,7 @@ def panels_of(turned: Turned, coloring: Coloring, k: int, options: AncestryOptio
     return [
         Panel(
             title=embedding.method if titled else "",
-            axes=(f"Z{pair[0] + 1}", f"Z{pair[1] + 1}"),
+            axes=(f"{embedding.axis}{pair[0] + 1}", f"{embedding.axis}{pair[1] + 1}"),
             points=embedding.mean[:, list(pair)],
             covariance=None if std is None else covariances(std, rotation, pair),
             populations=coloring.populations[k],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -319,3 +320,14 @@ def test_the_legend_of_very_many_samples_shows_the_colours_of_their_dots() -> No
         styles = {entry.text.split()[0]: entry.style for block in key.blocks for entry in block if entry.style}
         for name, look in coloring.palette.styles.items():
             assert styles[name] == (look.small if small else look)
+
+
+def test_components_of_plink2_are_read_and_keep_their_name(tmp_path: Path) -> None:
+    embedding = cohort(n_dimensions=4)
+    embedding.write_eigenvec(tmp_path / "pca.eigenvec")
+    read = Embedding.read_tsv(tmp_path / "pca.eigenvec")
+    assert (read.samples, read.method, read.axis) == (embedding.samples, "pca", "PC")
+    np.testing.assert_allclose(read.mean, embedding.mean, rtol=1e-5)
+    figure, _, _ = ancestry_figure([read], labels=panel(), options=AncestryOptions(axes=(2, 0)))
+    (ax,) = panels(figure)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("PC3", "PC1")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEFT, _BOTTOM, _TOP, _EDGE = 34.0, 27.0, 6.0, 6.0  # margins of a panel, points
+_BESIDE, _TICKS = 20.0, 6.5  # room for a tick, the axis's name and gaps; font size of its numbers
 _TITLE = 12.0
 _GAP = 10.0  # between the axes and the legend
 _NARROWEST = 0.47  # share of the sheet that a panel keeps beside its legend
@@ -149,9 +150,12 @@ def _place(figure: Figure, panel: Panel, look: Look, box: tuple[float, float, fl
 
 
 def _left(panel: Panel) -> float:
-    """Margin at the left of a panel: its ticks have as many digits as its numbers are long."""
-    largest = float(np.abs(reach_of(panel)).max())
-    return scaled(_LEFT + (6.0 if largest >= 100 else 0.0))
+    """Margin at the left of a panel: as wide as the longest number at its vertical axis needs."""
+    from matplotlib.ticker import AutoLocator
+
+    low, high = reach_of(panel)[:, 1]
+    names = [f"{tick:.10g}" for tick in AutoLocator().tick_values(low, high)]
+    return max(scaled(_LEFT), scaled(_BESIDE) + max(text_width(name, scaled(_TICKS)) for name in names))
 
 
 def _above(panel: Panel) -> float:

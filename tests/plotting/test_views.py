@@ -331,3 +331,12 @@ def test_components_of_plink2_are_read_and_keep_their_name(tmp_path: Path) -> No
     figure, _, _ = ancestry_figure([read], labels=panel(), options=AncestryOptions(axes=(2, 0)))
     (ax,) = panels(figure)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("PC3", "PC1")
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.01, 1.0, 300.0, 50_000.0])
+def test_names_of_axes_stay_on_the_sheet_whatever_the_numbers(scale: float) -> None:
+    embeddings = [cohort(scale=scale), cohort(scale=scale)]
+    figure, _, _ = ancestry_figure(embeddings, labels=panel())
+    figure.canvas.draw()
+    for ax in panels(figure):
+        assert ax.yaxis.label.get_window_extent().x0 >= 0

@@ -192,7 +192,10 @@ def plain_style(color: str, marker: str, edge: str | None = None) -> Style:
     if edge is None:
         thin = to_hex((max(lightness - 0.22, 0.12), chroma, angle))
         return Style(color, thin, readable(to_lch(color)), marker, area, _THIN)
-    return Style(color, edge, readable(to_lch(edge)), marker, area, _BOLD)
+    base = to_lch(edge)
+    if base[0] < _OUTLINE_FROM / 2 and chroma > 0.01:  # a dark outline says little of the hue, a light fill half of it
+        base = (2 * lightness - 1, 2 * chroma, angle)
+    return Style(color, edge, readable(base), marker, area, _BOLD)
 
 
 def readable(base: Lch) -> str:

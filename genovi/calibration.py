@@ -9,6 +9,7 @@ is what is reported. The populations that are kept are those of everybody, on th
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from dataclasses import dataclass
 
@@ -31,7 +32,10 @@ from genovi.structure.pca import PrincipalAxes, fit_axes
 from genovi.structure.projection import project_all
 from genovi.structure.standardise import Standardiser
 
+logger = logging.getLogger("genovi")
+
 FOLDS = 5
+_MOST = 0.9  # share of the training samples with which axes are about those of the model
 _QUANTILES = 1001
 
 
@@ -78,6 +82,13 @@ def fit_populations(
         seeds: Stream "folds" draws who is held out together.
     """
     labelled = np.flatnonzero(panel.member >= 0)
+    present = int(trained_on.sum())
+    if 0 < present < _MOST * axes.n_samples:
+        logger.warning(
+            "%d of the %d samples that the model was trained on are among the reference people: held-out answers come "
+            "from axes of these alone, and are worse than what new samples get; give all of them with --reference",
+            present, axes.n_samples,
+        )  # fmt: skip
     held_out, distances, pull = _cross_fit(axes, standardiser, matrix, trained_on, panel, seeds)
     member = panel.member[labelled]
     temperature, _ = choose_temperature(held_out, member)

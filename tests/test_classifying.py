@@ -273,6 +273,21 @@ def test_the_library_takes_genotypes_in_memory(made: Path, tmp_path: Path) -> No
     assert found.classified.populations.levels == ("super_pop",)
 
 
+def test_a_reference_of_few_training_people_is_told(
+    made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from genovi.genotypes.reading import open_genotypes
+
+    whole = open_genotypes([made / "ref.vcf.gz"])
+    few = whole.take_samples(np.flatnonzero(np.arange(whole.n_samples) % N_OLD < 12))
+    reference = Reference([few], read_labels(made / "panel.tsv"))
+    started = Provenance.start(command="test")
+    classify_run(made / "run", [made / "new.vcf"], tmp_path / "x", reference, threads=1, provenance=started)
+    said = [record.getMessage() for record in caplog.records if "held-out answers" in record.getMessage()]
+    assert len(said) == 1 and said[0].startswith("48 of the 160 samples")
+    assert "held-out answers" not in (made / "said.txt").read_text()
+
+
 def test_density_is_that_of_the_multivariate_t() -> None:
     from scipy.stats import multivariate_t
 

@@ -39,7 +39,8 @@ _TWINS = 0.354  # the cutoff between them and first-degree relatives
 _DEVIATIONS = 6  # of unrelated pairs: millions of them do not reach it by chance
 _MOST_ON_ONE = 0.5
 _CHECKED_SAMPLES = 10_000
-_CHECKED_VARIANTS = 16_384
+_CHECKED_VARIANTS, _FEWEST_VARIANTS = 16_384, 4096
+_UNHURRIED = 5000  # samples up to which all of the former are looked at
 _STRIP = 2048  # samples, a multiple of 32: their counts against as many others take 64 MiB
 _BLOCK = 4096  # variants at a time, a multiple of 64
 _ROWS = 128  # rows of a strip that a thread takes at once
@@ -225,17 +226,19 @@ def doubts(chroms: np.ndarray, cutoff: float) -> str | None:
 def warn_of_relatives(matrix: GenotypeMatrix) -> str:
     """Warn of close relatives among samples that nobody asked to tell apart; returns what was found, in words.
 
-    Up to ``_CHECKED_SAMPLES`` samples are compared, at up to ``_CHECKED_VARIANTS`` variants, which takes seconds.
+    Up to ``_CHECKED_SAMPLES`` samples are compared, at up to ``_CHECKED_VARIANTS`` variants; at fewer among more than
+    ``_UNHURRIED`` samples, so that it takes seconds and not minutes.
     """
     if matrix.n_samples > _CHECKED_SAMPLES:
         return f"not looked for among more than {_CHECKED_SAMPLES:,} samples"
     chroms = normalise_chromosomes(matrix.variants.chrom)
-    n = min(int(autosomal(chroms).sum()), _CHECKED_VARIANTS)
+    most = int(_CHECKED_VARIANTS * min(1.0, (_UNHURRIED / matrix.n_samples) ** 2))
+    n = min(int(autosomal(chroms).sum()), max(most, _FEWEST_VARIANTS))
     doubt = doubts(chroms, _TWINS)
     if doubt is not None:
         return f"not looked for: {doubt}"
     cutoff = max(SECOND_DEGREE, _DEVIATIONS / math.sqrt(n))  # few variants show close relatives only
-    pairs = related_pairs(matrix, cutoff, _CHECKED_VARIANTS)
+    pairs = related_pairs(matrix, cutoff, n)
     if len(pairs):
         closest = int(pairs.kinship.argmax())
         logger.warning(

@@ -14,6 +14,7 @@ import math
 import torch
 from torch import Tensor
 
+from genovi.model.densities import log_sum_exp
 from genovi.model.mixtures import MixturePrior
 
 
@@ -23,4 +24,4 @@ def class_log_probabilities(prior: MixturePrior, z: Tensor, classes: int) -> Ten
     short = -scores.shape[-1] % classes
     if short:
         scores = torch.nn.functional.pad(scores, (0, short), value=-math.inf)
-    return torch.logsumexp(scores.unflatten(-1, (-1, classes)), dim=-2)
+    return log_sum_exp(scores.unflatten(-1, (-1, classes)), dim=-2)

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genovi.model.densities import LOG_2PI, Noise
+from genovi.model.densities import LOG_2PI, Noise, log_sum_exp
 from genovi.model.prior import Prior
 
 ARMS = 10
@@ -81,7 +81,7 @@ class CurvePrior(Prior):
         self.log_std: Tensor
 
     def log_density(self, z: Tensor) -> Tensor:
-        return torch.logsumexp(self._pieces(z), dim=-1)
+        return log_sum_exp(self._pieces(z), dim=-1)
 
     def _pieces(self, z: Tensor) -> Tensor:
         """log-density of z with each piece of the curve, shape (..., pieces); -inf for pieces far from a narrow one."""
@@ -94,7 +94,7 @@ class CurvePrior(Prior):
         """Sums over all nodes of each piece, shape (n, pieces) for z of shape (n, 2)."""
         distance = torch.cdist(z, self.points, compute_mode="donot_use_mm_for_euclid_dist")
         joint = self.log_weight + self._constant - 0.5 * (distance / self.curve.std).square()
-        return torch.logsumexp(joint.unflatten(-1, (self.curve.pieces, -1)), dim=-1)
+        return log_sum_exp(joint.unflatten(-1, (self.curve.pieces, -1)), dim=-1)
 
     def _near(self, z: Tensor) -> Tensor:
         """Sums over windows of the nearest pieces."""
@@ -110,7 +110,7 @@ class CurvePrior(Prior):
             window = start[..., None] + torch.arange(_WINDOW, device=z.device)
         apart = z[:, None, None] - self.points[window]
         joint = self.log_weight[window] + self._constant - 0.5 * (apart / self.curve.std).square().sum(-1)
-        sums = torch.logsumexp(joint, dim=-1)
+        sums = log_sum_exp(joint, dim=-1)
         return torch.full_like(height, -math.inf).scatter(-1, near, sums)
 
     @property

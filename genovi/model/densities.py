@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 LOG_2PI = math.log(2 * math.pi)
+_LEAST_EXPONENT = -80.0  # exp of it is 2e-35: nothing beside the largest term, which is 1
 
 
 def normal_log_density(value: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
@@ -23,6 +25,39 @@ def normal_log_density(value: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """
     scaled = (value - mean) * torch.exp(-log_std)
     return (-0.5 * scaled.square() - log_std - 0.5 * LOG_2PI).sum(-1)
+
+
+def exp_of_shares(log_share: Tensor) -> Tensor:
+    """exp of logarithms of shares of 1; what is less than 2e-35 becomes that.
+
+    Where exp underflows, libraries for CPUs take some forty times as long, and most terms of a mixture, or points of a
+    grid, are there.
+    """
+    return log_share.clamp_min(_LEAST_EXPONENT).exp()
+
+
+def log_sum_exp(values: Tensor, dim: int) -> Tensor:
+    """``torch.logsumexp`` over one dimension, with ``exp_of_shares`` in place of exp, forwards and backwards."""
+    total: Tensor = _LogSumExp.apply(values, dim)
+    return total
+
+
+class _LogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, values: Tensor, dim: int) -> Tensor:
+        largest = values.amax(dim=dim, keepdim=True)
+        # the largest may be -inf, which is then the sum
+        shares = (values - largest.clamp_min(torch.finfo(values.dtype).min)).clamp_min_(_LEAST_EXPONENT).exp_()
+        total = shares.sum(dim=dim).log_() + largest.squeeze(dim)
+        context.save_for_backward(values, total)
+        context.dim = dim
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        values, total = context.saved_tensors
+        dim = context.dim
+        return gradient.unsqueeze(dim) * exp_of_shares(values - total.unsqueeze(dim)), None
 
 
 class Noise:

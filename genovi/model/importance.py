@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genovi.model.densities import LOG_2PI
+from genovi.model.densities import LOG_2PI, log_sum_exp
 
 _WIDENING = 1.5  # of the covariance: a proposal should be wider than what it proposes for
 _EVENNESS = 0.25  # even points are worth more than random ones of the same effective size
@@ -55,7 +55,7 @@ class ImportanceSample:
     @property
     def iwae(self) -> Tensor:
         """Importance-weighted bound, shape (n,)."""
-        return torch.logsumexp(self.log_weight, dim=0) - math.log(len(self.log_weight))
+        return log_sum_exp(self.log_weight, dim=0) - math.log(len(self.log_weight))
 
     @property
     def effective_size(self) -> Tensor:
@@ -71,6 +71,13 @@ class ImportanceSample:
         z, log_weight = self.z.clone(), self.log_weight.clone()
         z[:, rows], log_weight[:, rows] = other.z, other.log_weight
         return ImportanceSample(z, log_weight)
+
+    @staticmethod
+    def merge(first: Tensor, one: ImportanceSample, other: ImportanceSample) -> ImportanceSample:
+        """``one`` where ``first``, a mask of shape (n,), is True, elsewhere ``other``, as many draws each."""
+        draws, _, d = one.z.shape
+        empty = ImportanceSample(one.z.new_empty(draws, len(first), d), one.log_weight.new_empty(draws, len(first)))
+        return empty.put(first, one).put(~first, other)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Weighted mean, shape (n, d), and covariance, shape (n, d, d)."""
@@ -135,7 +142,7 @@ def widen(
     log_parts = torch.stack([*fitted.log_density(z, _LADDER), prior[1](z)])
     shares = log_parts.new_tensor([each] * len(_LADDER) + [len(prior[0])])
     log_share = (shares / shares.sum()).log()
-    return ImportanceSample(z, log_joint(z) - torch.logsumexp(log_parts + log_share[:, None, None], dim=0))
+    return ImportanceSample(z, log_joint(z) - log_sum_exp(log_parts + log_share[:, None, None], dim=0))
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,15 @@ class Likelihood(nn.Module, ABC):
         return torch.linalg.solve_triangular(factor, identity, upper=False).to(self.log_noise)
 
     @torch.no_grad()
+    def blur(self, excess: Tensor) -> Tensor:
+        """How much noise E adds to that which is there: no direction gets more than 1 + this times the variance.
+
+        The Frobenius norm of N^-1/2 E N^-1/2, N the noise, shape (n,), for E of shape (n, k, k).
+        """
+        precision = torch.exp(-self.log_noise).to(excess)
+        return (excess * precision[:, None] * precision).square().sum((-1, -2)).sqrt()
+
+    @torch.no_grad()
     def expected(self, data: Data, excess: Tensor) -> Data:
         """``data`` as complete components would be expected to be, S (S + E)^-1 x with S the variance of the data."""
         x = components(data)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from genovi.model.densities import LOG_2PI, Noise, normal_log_density
+from genovi.model.densities import LOG_2PI, Noise, log_sum_exp, normal_log_density
 from genovi.model.prior import Prior
 
 SCALE = 0.2  # s: the unit of length of the latent space
@@ -40,7 +40,7 @@ class MixturePrior(Prior):
         """Which component belongs to which cluster, one-hot, shape (K, C)."""
 
     def log_density(self, z: Tensor) -> Tensor:
-        return torch.logsumexp(self.component_log_density(z), dim=-1)
+        return log_sum_exp(self.component_log_density(z), dim=-1)
 
     def cluster_probabilities(self, z: Tensor) -> Tensor:
         return self._clustered(self.component_log_density(z))
@@ -74,7 +74,7 @@ class GaussianMixture(MixturePrior):
         return self._scores(z) + self._own(z)[..., None]
 
     def log_density(self, z: Tensor) -> Tensor:
-        return torch.logsumexp(self._scores(z), dim=-1) + self._own(z)
+        return log_sum_exp(self._scores(z), dim=-1) + self._own(z)
 
     def cluster_probabilities(self, z: Tensor) -> Tensor:
         return self._clustered(self._scores(z))

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from genovi.model.densities import Noise
+from genovi.model.densities import Noise, log_sum_exp
 
 START_LOG_STD = -2.0  # posteriors begin narrow, so that the decoder sees where samples are
 
@@ -86,4 +86,4 @@ def repeat(mean: Tensor, draws: int | None) -> Tensor:
 
 def log_mean(log_values: Tensor) -> Tensor:
     """Logarithm of the mean over the first axis."""
-    return torch.logsumexp(log_values, dim=0) - torch.log(log_values.new_tensor(float(len(log_values))))
+    return log_sum_exp(log_values, dim=0) - torch.log(log_values.new_tensor(float(len(log_values))))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from genovi.errors import ConfigError
-from genovi.model.densities import Noise, normal_log_density
+from genovi.model.densities import Noise, exp_of_shares, log_sum_exp, normal_log_density
 from genovi.model.likelihood import GaussianLikelihood, Pairs
 from genovi.model.rows import Data, components
 from genovi.model.vae import LatentModel
@@ -167,8 +167,8 @@ class _Grid:
     def integrate(self, x: Data, excess: Tensor | None) -> _Sums:
         joint = self.joint(x, excess)
         d, n = self.points.shape[1], self.n
-        total = torch.logsumexp(joint, dim=1)
-        share = torch.exp(joint - total[:, None])
+        total = log_sum_exp(joint, dim=1)
+        share = exp_of_shares(joint - total[:, None])
         square = joint.view(len(x), *[n] * d)
         second = square[(slice(None), *[slice(None, None, 2)] * d)].flatten(1)
         inner = share.view(len(x), *[n] * d)[(slice(None), *[slice(1, -1)] * d)].flatten(1).sum(1)
@@ -176,7 +176,7 @@ class _Grid:
         ranges = [(self.points[row].min(0).values, self.points[row].max(0).values) for row in near]
         return _Sums(
             total=total,
-            coarse=torch.logsumexp(second, dim=1) + d * math.log(2),
+            coarse=log_sum_exp(second, dim=1) + d * math.log(2),
             border=1 - inner,
             mean=share @ self.points,
             square=share @ self.points.square(),
@@ -248,8 +248,8 @@ def integrate(
         else:
             whitener = None if excess is None else likelihood.whitener(excess[start : start + 16])
             joint = base + likelihood.log_density(rows, grid[:, None].expand(-1, len(rows), -1), whitener).T
-        total = torch.logsumexp(joint, dim=1)
-        posterior = torch.exp(joint - total[:, None])
+        total = log_sum_exp(joint, dim=1)
+        posterior = exp_of_shares(joint - total[:, None])
         evidence.append(total)
         mean.append(posterior @ grid)
         square.append(posterior @ grid.square())

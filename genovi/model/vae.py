@@ -24,6 +24,7 @@ from genovi.model.rows import Data, Sites, components
 
 _ROWS_AT_ONCE = 16384
 _ROUNDS = 8
+_SLIGHT = 0.25  # ``Likelihood.blur`` under which a proposal for complete samples, half as wide again, is wide enough
 
 
 @dataclass(frozen=True)
@@ -166,24 +167,37 @@ class LatentModel(nn.Module):
         for start in range(0, len(x), size):
             rows = x[start : start + size]
             if excess is None:
-                parts.append(self._complete(rows, draws, seed))
+                parts.append(self._near(rows, draws, seed, None))
             else:
                 parts.append(self._incomplete(rows, draws, seed, excess[start : start + size]))
         z, log_weight = [part.z for part in parts], [part.log_weight for part in parts]
         return ImportanceSample(torch.cat(z, dim=1), torch.cat(log_weight, dim=1))
 
-    def _complete(self, x: Data, draws: int, seed: int) -> ImportanceSample:
+    def _near(self, x: Data, draws: int, seed: int, excess: Tensor | None) -> ImportanceSample:
         """Paths from q and a round around them; where q misses the posterior, as for samples unlike any, a search."""
-        found = refine(self.importance_sample(x, draws, seed), partial(self.log_joint, x), seed)
+        whitener = None if excess is None else self.likelihood.whitener(excess)
+        first = self.importance_sample(x, draws, seed, excess)
+        found = refine(first, partial(self.log_joint, x, whitener=whitener), seed)
         poor = found.effective_size < POOR
         if not poor.any():
             return found
         each = draws // (LADDER_RUNGS + 1)
-        return found.put(poor, self._search(x[poor], found.take(poor), seed, each, draws - LADDER_RUNGS * each))
+        some = None if whitener is None else whitener[poor]
+        return found.put(poor, self._search(x[poor], found.take(poor), seed, each, draws - LADDER_RUNGS * each, some))
 
     def _incomplete(self, x: Data, draws: int, seed: int, excess: Tensor) -> ImportanceSample:
-        """As ``posterior_sample``: the posterior of the likeliest complete data is where to look, but too narrow."""
-        guess = self.posterior_sample(self.likelihood.expected(x, excess), draws, seed)
+        """Those that miss little, whose posterior is hardly wider than that of complete ones, apart from the others."""
+        near = self.likelihood.blur(excess) < _SLIGHT
+        if near.all():
+            return self._near(x, draws, seed, excess)
+        found = self._far(x[~near], draws, seed, excess[~near])
+        if not near.any():
+            return found
+        return ImportanceSample.merge(near, self._near(x[near], draws, seed, excess[near]), found)
+
+    def _far(self, x: Data, draws: int, seed: int, excess: Tensor) -> ImportanceSample:
+        """The posterior of the likeliest complete data is where to look, but too narrow."""
+        guess = self._near(self.likelihood.expected(x, excess), draws, seed, None)
         each = draws // LADDER_RUNGS
         return self._search(x, guess, seed, each, draws // 4, self.likelihood.whitener(excess))
 

@@ -41,7 +41,9 @@ from genovi.structure.pca import PrincipalAxes, row_blocks
 from genovi.structure.standardise import Standardiser
 
 LEAST = 1e-4
-_SAMPLES = 4096
+_SAMPLES = 2048
+_FEW = 0.05  # missing share up to which a sum over missing genotypes is quicker than a matrix product
+_NEAR = 0.5  # distance of A from I within which its inverse needs no care
 
 
 @dataclass(frozen=True)
@@ -97,30 +99,67 @@ def project(
     """
     n, k = matrix.n_samples, axes.n_axes
     moment = np.zeros((n, k))
-    lower = np.tril_indices(k)
-    lost = np.zeros((n, len(lower[0])), dtype=np.float32)
-    n_missing = np.zeros(n, dtype=np.int64)
-    absent = np.zeros((k, k))
+    gaps = _Gaps.none(n, k)
     for rows in row_blocks(matrix):
-        loadings = axes.loadings[rows]
-        moment += standardiser.transform(matrix, rows).T @ loadings
-        gone = matrix.dosages(rows) < 0
-        n_missing += gone.sum(axis=0)
-        everywhere = gone.all(axis=1)
-        absent += loadings[everywhere].T.astype(np.float64) @ loadings[everywhere]
-        partly = gone.any(axis=1) & ~everywhere
-        if partly.any():
-            products = loadings[partly][:, lower[0]] * loadings[partly][:, lower[1]]
-            lost += gone[partly].T.astype(np.float32) @ products
-    missing = n_missing / max(matrix.n_variants, 1)
+        moment += standardiser.transform(matrix, rows).T @ axes.loadings[rows]
+        gaps.add(matrix, rows, axes.loadings[rows])
+    missing = gaps.n_missing / max(matrix.n_variants, 1)
     shorter = np.ones(k) if training else shrinkage(axes)
     of_kin = np.zeros(k) if shared is None else (1 - shorter) * shared
     if not missing.any():
         return Projection((moment - of_kin) / shorter, missing, None)
-    observed = np.broadcast_to(np.eye(k) - absent, (n, k, k)).copy()
-    observed[:, lower[0], lower[1]] -= lost  # eigh reads this triangle only
-    scores, excess = _solve(moment, observed, missing > 0, axes.noise.variance)
+    scores, excess = _solve(moment, gaps.observed, missing > 0, axes.noise.variance)
     return Projection((scores - of_kin) / shorter, missing, excess / np.outer(shorter, shorter))
+
+
+@dataclass(eq=False)
+class _Gaps:
+    """What is missing of each sample: I - A, in two parts.
+
+    Attributes:
+        lost: Of variants that some samples miss, lower triangle row by row, shape (n_samples, k (k + 1) / 2), float32.
+        absent: Of those that all miss, shape (k, k), float64.
+        n_missing: shape (n_samples,), int64.
+    """
+
+    lost: np.ndarray
+    absent: np.ndarray
+    n_missing: np.ndarray
+
+    @staticmethod
+    def none(n: int, k: int) -> _Gaps:
+        """Where nothing is missing yet."""
+        lost = np.zeros((n, k * (k + 1) // 2), dtype=np.float32)
+        return _Gaps(lost, np.zeros((k, k)), np.zeros(n, dtype=np.int64))
+
+    def add(self, matrix: GenotypeMatrix, rows: slice, loadings: np.ndarray) -> None:
+        """Take in the variants at ``rows``."""
+        from genovi.structure import gaps as kernels
+
+        packed, n = np.ascontiguousarray(matrix.packed[rows]), matrix.n_samples
+        count = np.empty(len(packed), dtype=np.int64)
+        kernels.count_missing(packed, n, count)
+        everywhere = count == n
+        self.absent += loadings[everywhere].T.astype(np.float64) @ loadings[everywhere]
+        self.n_missing += int(everywhere.sum())
+        partly = np.flatnonzero((count > 0) & ~everywhere)
+        if count[partly].sum() <= _FEW * n * len(partly):
+            kernels.add_products(packed[partly], n, loadings[partly], self.lost, self.n_missing)
+            return
+        gone = matrix.dosages(rows)[partly] < 0
+        self.n_missing += gone.sum(axis=0)
+        i, j = np.tril_indices(loadings.shape[1])
+        self.lost += gone.T.astype(np.float32) @ (loadings[partly][:, i] * loadings[partly][:, j])
+
+    @property
+    def observed(self) -> np.ndarray:
+        """A of each sample, shape (n, k, k), float64."""
+        k = len(self.absent)
+        observed = np.broadcast_to(np.eye(k) - self.absent, (len(self.lost), k, k)).copy()
+        i, j = np.tril_indices(k)
+        observed[:, i, j] -= self.lost
+        observed[:, j, i] = observed[:, i, j]
+        return observed
 
 
 def project_all(
@@ -140,7 +179,7 @@ def project_all(
 
 
 def sample_blocks(matrix: GenotypeMatrix) -> Iterator[GenotypeMatrix]:
-    """``matrix`` in parts of at most 4,096 samples, so that ``project`` needs bounded memory."""
+    """``matrix`` in parts of at most 2,048 samples, so that ``project`` needs bounded memory."""
     if matrix.n_samples <= _SAMPLES:
         yield matrix
         return
@@ -152,11 +191,18 @@ def _solve(
     moment: np.ndarray, observed: np.ndarray, incomplete: np.ndarray, variance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Least squares of incomplete samples from V_o' x_o, shape (n, k), and A, shape (n, k, k): scores and E."""
+    k = moment.shape[1]
     scores, excess = moment.copy(), np.zeros_like(observed)
-    values, vectors = np.linalg.eigh(observed[incomplete])
-    inverse = np.where(values > LEAST, 1 / np.maximum(values, LEAST), 0)
-    along = np.einsum("nij,ni->nj", vectors, moment[incomplete])
-    scores[incomplete] = np.einsum("nij,nj->ni", vectors, inverse * along)
+    apart = np.sqrt(np.square(observed - np.eye(k)).sum(axis=(1, 2)))  # no eigenvalue of A is farther from 1
+    near = np.flatnonzero(incomplete & (apart < _NEAR))
+    inverse = np.linalg.inv(observed[near])
+    scores[near] = np.einsum("nij,nj->ni", inverse, moment[near])
+    excess[near] = variance * (inverse - np.eye(k))
+    far = np.flatnonzero(incomplete & ~(apart < _NEAR))
+    values, vectors = np.linalg.eigh(observed[far])
+    reciprocal = np.where(values > LEAST, 1 / np.maximum(values, LEAST), 0)
+    along = np.einsum("nij,ni->nj", vectors, moment[far])
+    scores[far] = np.einsum("nij,nj->ni", vectors, reciprocal * along)
     spread = np.maximum(1 / np.maximum(values, LEAST) - 1, 0)  # values reach 1.000001
-    excess[incomplete] = variance * np.einsum("nij,nj,nkj->nik", vectors, spread, vectors)
+    excess[far] = variance * np.einsum("nij,nj,nkj->nik", vectors, spread, vectors)
     return scores, excess

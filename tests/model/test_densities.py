@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import reference
 import torch
 from scipy.stats import kstest
 from toys import numpy, stream
 
-from genovi.model.densities import Noise, normal_log_density
+from genovi.model.densities import Noise, exp_of_shares, log_sum_exp, normal_log_density
 
 
 def test_normal_log_density_is_that_of_scipy_and_sums_the_last_axis() -> None:
@@ -22,6 +23,34 @@ def test_normal_log_density_is_that_of_scipy_and_sums_the_last_axis() -> None:
 def test_log_std_is_of_the_deviation_not_of_the_variance() -> None:
     density = torch.exp(normal_log_density(torch.zeros(1), torch.zeros(1), torch.tensor([np.log(10.0)])))
     np.testing.assert_allclose(numpy(density), 1 / (10 * np.sqrt(2 * np.pi)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("width", [1.0, 50.0, 5000.0])
+def test_the_sum_of_exponentials_is_that_of_torch_and_so_is_its_gradient(dtype: torch.dtype, width: float) -> None:
+    values = (width * torch.randn(7, 5, 40, generator=stream(4))).to(dtype).requires_grad_()
+    twin = values.detach().clone().requires_grad_()
+    for dim in (0, -1):
+        ours, theirs = log_sum_exp(values, dim), torch.logsumexp(twin, dim)
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+        weight = torch.randn(ours.shape, generator=stream(5)).to(dtype)
+        values.grad = twin.grad = None
+        ours.backward(weight)
+        theirs.backward(weight)
+        torch.testing.assert_close(values.grad, twin.grad, rtol=1e-5, atol=1e-30)
+
+
+def test_sums_over_nothing_but_zeros_are_zero_and_zeros_add_nothing() -> None:
+    none = torch.full((3,), -torch.inf)
+    assert log_sum_exp(none, 0) == -torch.inf
+    some = torch.tensor([-torch.inf, 2.0, -torch.inf, 2.0])
+    torch.testing.assert_close(log_sum_exp(some, 0), torch.tensor(2 + np.log(2.0), dtype=torch.float32))
+
+
+def test_shares_below_what_can_count_are_not_worth_their_time() -> None:
+    share = exp_of_shares(torch.tensor([0.0, -1.0, -79.0, -500.0, -torch.inf]))
+    torch.testing.assert_close(share[:3], torch.exp(torch.tensor([0.0, -1.0, -79.0])))
+    assert (share[3:] > 0).all() and (share[3:] < 1e-34).all()
 
 
 def test_a_draw_has_the_mean_and_the_deviation_asked_for() -> None:

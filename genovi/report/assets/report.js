@@ -488,10 +488,9 @@
         byId("scale-none").textContent = absent ? `(${count(absent)} without, in grey)` : "";
         byId("scale-bar").style.background = `linear-gradient(to right, ${data.scale.join()})`;
       }
-      paint();
     };
     select.value = String(numbers.findIndex(({ name }) => name === data.shown));
-    select.addEventListener("change", change);
+    select.addEventListener("change", () => { change(); paint(); });
     change();
   };
   const wireAxes = () => {
@@ -513,8 +512,8 @@
   };
 
   buildLegend();
-  setTheme(preferred.matches);
   wireColors();
+  setTheme(preferred.matches); // paints
   figure.xaxes[0].axis_label = axisName(0);
   figure.yaxes[0].axis_label = flat ? "" : axisName(1);
   if (flat) figure.yaxes[0].visible = false;

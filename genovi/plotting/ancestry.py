@@ -95,21 +95,40 @@ def plot_ancestry(
     options = options or AncestryOptions()
     check_suffix(out)
     check_writable(Path(out), force)
-    turned = [Turned(embedding) for embedding in embeddings]
-    alignments: list[tuple[str, Alignment]] = []
-    if align_to is not None:
-        for k, embedding in enumerate(embeddings):
-            if embedding is not align_to:
-                moved, found = align_embedding(embedding, align_to)
-                turned[k] = Turned(moved, found.rotation)
-                alignments.append((embedding.method, found))
-        if query is not None and alignments:
-            query = replace(query, mean=alignments[0][1].apply(query.mean))
+    turned, query, alignments = turn_onto(embeddings, query, align_to)
     with style(options.sheet):
         figure, counts, unlabelled = ancestry_figure(turned, labels=labels, query=query, options=options)
     write_figure(figure, Path(out), command, options.sheet)
     total = {sample for one in ([query] if query is not None else embeddings) for sample in one.samples}
     return AncestrySummary(Path(out), len(total), len(counts), unlabelled, tuple(alignments))
+
+
+def turn_onto(
+    embeddings: Sequence[Embedding], query: Embedding | None, align_to: Embedding | None
+) -> tuple[list[Turned], Embedding | None, list[tuple[str, Alignment]]]:
+    """Embeddings turned and mirrored onto one of them, or onto another; the query turns with the first.
+
+    Args:
+        embeddings: As for ``plot_ancestry``.
+        query: As there.
+        align_to: As there; None leaves all as they are.
+
+    Returns:
+        The embeddings, the query, and how those fit that were turned, by method.
+
+    Raises:
+        MismatchError: nothing to align by.
+    """
+    turned = [Turned(embedding) for embedding in embeddings]
+    alignments: list[tuple[str, Alignment]] = []
+    for k, embedding in enumerate(embeddings):
+        if align_to is not None and embedding is not align_to:
+            moved, found = align_embedding(embedding, align_to)
+            turned[k] = Turned(moved, found.rotation)
+            alignments.append((embedding.method, found))
+    if query is not None and alignments:
+        query = replace(query, mean=alignments[0][1].apply(query.mean))
+    return turned, query, alignments
 
 
 def ancestry_figure(

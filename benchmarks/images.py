@@ -137,11 +137,11 @@ def cell(x: np.ndarray, test: np.ndarray, prior: str, method: str, seed: int, ar
     return row
 
 
-def spread(values: list[float], digits: int) -> str:
+def spread(values: list[float], places: int) -> str:
     """Mean and half the range."""
     if not values:
         return ""
-    return f"{np.mean(values):.{digits}f}" + (f" ± {np.ptp(values) / 2:.{digits}f}" if len(values) > 1 else "")
+    return f"{np.mean(values):.{places}f}" + (f" ± {np.ptp(values) / 2:.{places}f}" if len(values) > 1 else "")
 
 
 def markdown(rows: list[Row]) -> str:
@@ -151,7 +151,7 @@ def markdown(rows: list[Row]) -> str:
     for prior, method in dict.fromkeys((row["prior"], row["method"]) for row in rows):
         same = [row for row in rows if (row["prior"], row["method"]) == (prior, method)]
         failed = [row["seed"] for row in same if "error" in row]
-        cells = [spread([row[key] for row in same if key in row], digits) for key, _, digits in columns]
+        cells = [spread([row[key] for row in same if key in row], places) for key, _, places in columns]
         note = f" (diverged: seed {', '.join(map(str, failed))})" if failed else ""
         lines.append(f"| {prior} | {method}{note} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -29,10 +29,12 @@ from genovi.labels import SampleLabels, read_labels
 from genovi.model.config import ModelConfig
 from genovi.modelfiles import EMBEDDING, has_member
 from genovi.pipeline import RunConfig, train_run
-from genovi.plotting.ancestry import ancestry_figure
+from genovi.plotting.ancestry import ancestry_figure, turn_onto
 from genovi.plotting.coloring import ColorBy
 from genovi.plotting.composing import AncestryOptions
-from genovi.plotting.figures import Sheet, style, write_figure
+from genovi.plotting.figures import Sheet, write_figure
+from genovi.plotting.figures import style as styled
+from genovi.plotting.palettefile import read_palette
 from genovi.progress import Bar
 from genovi.provenance import Provenance
 from genovi.scores import Scores
@@ -233,9 +235,13 @@ def plot_ancestry(
     *,
     out: PathLike | None = None,
     query: Embedding | None = None,
+    align_to: Embedding | None = None,
     color: str | None = None,
+    color_as: str = "auto",
     group: str | None = None,
+    palette: PathLike | None = None,
     size: str = "page",
+    style: PathLike | None = None,
     **options: Any,
 ) -> Figure:
     """Draw embeddings, as ``genovi plot ancestry`` does.
@@ -245,9 +251,13 @@ def plot_ancestry(
         labels: A panel file, or what ``genovi.labels.read_labels`` returned; None colours by cluster.
         out: Write the figure there, too; the suffix chooses PNG, PDF or SVG.
         query: New samples to draw over the first embedding, which turns grey.
+        align_to: Turn and mirror all onto this embedding, by the samples that both have.
         color: Label column, or MISSING, MISFIT, CLUSTER; None takes populations.
+        color_as: "categories", "numbers", or "auto".
         group: Label column that gives the hue; None takes super-populations.
+        palette: Colours and markers of populations, a file of ``genovi plot palette``.
         size: "page", "column" or WIDTHxHEIGHT in mm.
+        style: A matplotlib style file or the name of a style, applied over genovi's settings.
         options: Fields of ``AncestryOptions``, such as uncertainty="ellipse" or names=False.
 
     Returns:
@@ -264,16 +274,18 @@ def plot_ancestry(
     shown = [embeddings] if isinstance(embeddings, Embedding) else list(embeddings)
     own = {field.name for field in fields(AncestryOptions)} - {"by", "sheet"}
     _check_known(options, own)
-    sheet = Sheet.parse(size)
-    chosen = AncestryOptions(by=ColorBy(color, group), sheet=sheet, **options)
-    with style(sheet):
-        figure, _, _ = ancestry_figure(shown, labels=_labels(labels), query=query, options=chosen)
+    sheet = Sheet.parse(size, None if style is None else os.fspath(style))
+    by = ColorBy(color, group, color_as, {} if palette is None else read_palette(Path(palette)))
+    chosen = AncestryOptions(by=by, sheet=sheet, **options)
+    turned, query, _ = turn_onto(shown, query, align_to)
+    with styled(sheet):
+        figure, _, _ = ancestry_figure(turned, labels=_labels(labels), query=query, options=chosen)
     if out is not None:
         write_figure(figure, Path(out), "genovi.plot_ancestry", sheet)
 
     def png() -> bytes:
         picture = io.BytesIO()
-        with style(sheet):
+        with styled(sheet):
             figure.savefig(picture, format="png", dpi=150)
         return picture.getvalue()
 

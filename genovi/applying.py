@@ -88,11 +88,10 @@ def embed_run(
     chosen = choose_device(device)
     set_threads(threads)
     trained = TrainedModel.load(run)
+    if _tells_classes(trained):
+        files += (prefix.with_name(prefix.name + ".labels.tsv"),)
+        check_writable(files[-1], force)
     placed = _placed(trained, str(run), inputs, known_positions(run), demands, seed, chosen)
-    labelled = prefix.with_name(prefix.name + ".labels.tsv")
-    if placed.classes is not None:
-        check_writable(labelled, force)
-        files += (labelled,)
     with ExitStack() as stack:  # all files are complete before the first is renamed
         temporary = [stack.enter_context(atomic_path(file)) for file in files]
         placed.embedding.write_tsv(temporary[0])
@@ -146,10 +145,15 @@ def _placed(
     if again.any():
         logger.info("%d samples are training samples and keep their training positions", again.sum())
     classes = None
-    if trained.classes and isinstance(trained.model.prior, MixturePrior):
+    if _tells_classes(trained):
         shares = class_shares(trained, aligned, draws, device)
         if again.any():
             own = aligned.take_samples(np.flatnonzero(again))
             shares[again] = class_shares(trained, own, draws, device, training=True)
         classes = class_table(shares, trained.classes, embedding.samples)
     return Placed(embedding, found, again, warn_of_misfits(embedding, trained), sparse, classes)
+
+
+def _tells_classes(trained: TrainedModel) -> bool:
+    """Whether training had labels of some samples, so that new samples get shares of each."""
+    return bool(trained.classes) and isinstance(trained.model.prior, MixturePrior)

@@ -43,6 +43,7 @@ class Embedding:
         misfit: Mean squared distance of the sample's components from those decoded from its position, in units of
             their noise, shape (n_samples,), float64, or None. About 1 where the model describes the sample.
         method: Name of the method, e.g. "ddvi", "umap".
+        axis: Name of an axis without its number: "Z", or "PC" of principal components by another program.
 
     Raises:
         DataError: shapes disagree, or sample identifiers are repeated or cannot be written to a table.
@@ -56,6 +57,7 @@ class Embedding:
     missing: np.ndarray | None = None
     misfit: np.ndarray | None = None
     method: str = "embedding"
+    axis: str = "Z"
 
     def __post_init__(self) -> None:
         n = len(self.samples)
@@ -92,7 +94,7 @@ class Embedding:
             if getattr(parts[0], name) is not None
         }
         samples = tuple(sample for part in parts for sample in part.samples)
-        return Embedding(samples, **columns, method=parts[0].method)
+        return Embedding(samples, **columns, method=parts[0].method, axis=parts[0].axis)
 
     def take(self, index: np.ndarray) -> Embedding:
         """The samples at ``index`` (integers), in that order."""
@@ -156,7 +158,7 @@ class Embedding:
 
     @staticmethod
     def read_tsv(path: Path) -> Embedding:
-        """Read an embedding file.
+        """Read an embedding file, or principal components in the form of ``plink2 --pca`` (``.eigenvec``).
 
         Raises:
             DataError: no such file, no ``IID`` or ``Z1`` column, rows of different lengths, no samples, duplicate
@@ -168,9 +170,10 @@ class Embedding:
     @staticmethod
     def parse(text: str, path: Path) -> Embedding:
         """``read_tsv`` of a file whose text is known; errors name it ``path``."""
-        table = _table_of(text, path)
-        d = sum(re.fullmatch(r"Z[1-9]\d*", column) is not None for column in table.columns)
-        axes = [f"Z{j + 1}" for j in range(d)]
+        table = _table_of(text, path).rename(columns={"#IID": "IID"})
+        axis = "PC" if "PC1" in table and "Z1" not in table else "Z"
+        d = sum(re.fullmatch(rf"{axis}[1-9]\d*", column) is not None for column in table.columns)
+        axes = [f"{axis}{j + 1}" for j in range(d)]
         spreads = [f"SD{j + 1}" for j in range(d)]
         present = [column in table for column in spreads]
         needed = ["IID", *(axes or ["Z1"]), *(spreads if any(present) else [])]
@@ -199,7 +202,8 @@ class Embedding:
             cluster_prob=_optional(table, "CLUSTER_PROB", path, 0, 1),
             missing=_optional(table, "MISSING", path, 0, 1),
             misfit=_optional(table, "MISFIT", path, 0, np.inf),
-            method=path.name.removesuffix(".tsv").removesuffix(".embedding"),
+            method=path.name.removesuffix(".tsv").removesuffix(".embedding").removesuffix(".eigenvec"),
+            axis=axis,
         )
 
 

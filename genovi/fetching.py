@@ -214,7 +214,7 @@ def _present(target: Path, path: str, expected: Expected, servers: Servers) -> F
 def _published(checksums: ChecksumList, paths: Sequence[str], folder: Path, servers: Servers) -> dict[str, Expected]:
     """What is published of ``paths``; a file of the folder keeps it, because the index of a whole server is large."""
     kept = folder / PUBLISHED
-    lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
+    lines = _kept_lines(kept) if kept.is_file() else []
     known = {name: md5 for md5, _, name in (line.partition("  ") for line in lines) if name}
     found = {path: Expected(known[Path(path).name]) for path in paths if Path(path).name in known}
     if not checksums.is_tree or len(found) < len(paths):
@@ -230,6 +230,15 @@ def _published(checksums: ChecksumList, paths: Sequence[str], folder: Path, serv
             absent[0] if len(absent) == 1 else f"{len(absent)} files ({absent[0]}, ...)",
         )
     return found
+
+
+def _kept_lines(kept: Path) -> list[str]:
+    try:
+        return kept.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        fix = "remove it and run the same command again"
+        raise DataError("checksums of an earlier call cannot be read", where=kept, why=reason, fix=fix) from error
 
 
 def _asked(checksums: ChecksumList, paths: Sequence[str], servers: Servers) -> dict[str, Expected]:

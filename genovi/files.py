@@ -32,6 +32,8 @@ def resource_error(error: OSError, path: Path) -> ResourceError:
 def check_writable(path: Path, force: bool) -> None:
     """Refuse early when ``path`` exists without ``force``, must not be replaced, or its folder cannot be written.
 
+    Folders that are not there yet are made for the probe and gone again: a command that fails later leaves none behind.
+
     Raises:
         ConfigError: ``path`` exists and ``force`` is false, or is something that genovi never replaces.
         ResourceError: the folder cannot be made or written.
@@ -43,12 +45,17 @@ def check_writable(path: Path, force: bool) -> None:
         )
     _check_replaceable(path)
     probe = path.parent / f".{path.name[:60]}.{uuid.uuid4().hex[:8]}.probe"
+    absent = [folder for folder in (path.parent, *path.parent.parents) if not os.path.lexists(folder)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise resource_error(error, path) from error
+    finally:
+        with suppress(OSError):  # not empty: another command writes there meanwhile
+            for folder in absent:
+                folder.rmdir()
 
 
 @contextmanager

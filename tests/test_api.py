@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,21 @@ def test_figures_and_scores(files: Path, tmp_path: Path, model: genovi.Model) ->
     assert (tmp_path / "map.svg").stat().st_size > 0
     assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
     assert genovi.plot_ancestry([new, new], size="column", uncertainty="ellipse") is not None
+    (tmp_path / "house.mplstyle").write_text("font.size: 5\n")
+    palette = CliRunner().invoke(
+        app, ["plot", "palette", "--labels", str(files / "panel.tsv"), "--out", str(tmp_path / "colours.tsv")]
+    )
+    assert palette.exit_code == 0
+    assert model.embedding is not None
+    mirrored = replace(model.embedding, mean=-model.embedding.mean)
+    turned = genovi.plot_ancestry(
+        mirrored, files / "panel.tsv", align_to=model.embedding, palette=tmp_path / "colours.tsv",
+        color_as="categories", style=tmp_path / "house.mplstyle",
+    )  # fmt: skip
+    straight = genovi.plot_ancestry(model, files / "panel.tsv")
+    np.testing.assert_allclose(turned.axes[0].get_xlim(), straight.axes[0].get_xlim(), rtol=0.1)
+    with pytest.raises(ConfigError, match="color-as"):
+        genovi.plot_ancestry(model, color_as="colours")
     scores = model.evaluate(genovi.read_labels(files / "panel.tsv"))
     assert 0 <= scores.populations.mixture.nmi <= 1
 

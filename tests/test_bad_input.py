@@ -274,6 +274,80 @@ def test_files_that_are_no_embeddings(name: str) -> None:
     refused(3, "bad.tsv", "evaluate", "bad.tsv", "--labels", "panel.tsv", "--json", "new.json")
 
 
+# How each figure and the report are asked for; EMBEDDING is replaced by what is wrong with it.
+PICTURES: dict[str, list[str]] = {
+    "ancestry": ["plot", "ancestry", "EMBEDDING"],
+    "query": ["plot", "ancestry", "run/embedding.tsv", "--query", "EMBEDDING"],
+    "compare": ["plot", "compare", "run/embedding.tsv", "EMBEDDING"],
+    "map": ["plot", "map", "EMBEDDING", "--coordinates", "places.tsv", "--permutations", "0"],
+    "training": ["plot", "training", "run"],
+    "latent": ["plot", "latent", "run"],
+    "posterior": ["plot", "posterior", "run", "good.vcf.gz", "--sample", "s1"],
+    "palette": ["plot", "palette", "--labels", "panel.tsv"],
+    "report": ["report", "run"],
+}
+OF_EMBEDDINGS = ("ancestry", "query", "compare", "map")
+SUFFIX = {"palette": ".tsv", "report": ".html"}
+
+
+def picture(name: str, embedding: str = "run/embedding.tsv") -> list[str]:
+    """The words that ask for it, without labels and output."""
+    rows = [f"s{i}\t{i % 50}\t{i % 90}" for i in range(1, 301)]
+    Path("places.tsv").write_text("\n".join(["sample\tlatitude\tlongitude", *rows]) + "\n")
+    return [embedding if word == "EMBEDDING" else word for word in PICTURES[name]]
+
+
+def embedding_of(path: str, n: int) -> None:
+    """An embedding file of samples s1, s2, ..."""
+    rows = [f"s{i}\t{i % 7}\t{i % 11}" for i in range(1, n + 1)]
+    Path(path).write_text("\n".join(["IID\tZ1\tZ2", *rows]) + "\n")
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_of_an_unknown_suffix_or_without_a_place(name: str) -> None:
+    words = picture(name)
+    Path("file").write_text("mine")
+    for out in ("fig.gif", "fig", "fig.png.zip"):
+        refused(2, Path(out).suffix or "suffix" if name != "palette" else ".tsv", *words, "--out", out)
+    refused(5, "cannot write", *words, "--out", f"file/fig{SUFFIX.get(name, '.png')}")
+    Path("there" + SUFFIX.get(name, ".png")).write_text("mine")
+    refused(2, "--force", *words, "--out", "there" + SUFFIX.get(name, ".png"))
+
+
+@pytest.mark.parametrize("name", [*OF_EMBEDDINGS, "report"])
+def test_pictures_with_labels_of_nobody_name_both_sides(name: str) -> None:
+    Path("nobody.tsv").write_text("sample\tpop\nx1\tA\nx2\tB\n")
+    words = [*picture(name), "--labels", "nobody.tsv", "--out", "new/fig" + SUFFIX.get(name, ".png")]
+    refused(4, "column 'sample'): the data have s1, s2, s3, ...; the labels have x1, x2", *words)
+
+
+@pytest.mark.parametrize("name", [*OF_EMBEDDINGS, "palette"])
+def test_pictures_of_more_categories_than_colours(name: str) -> None:
+    embedding_of("wide.tsv", 300)
+    words = [*picture(name, "wide.tsv")]
+    Path("many.tsv").write_text("\n".join(["sample\tpop", *(f"s{i}\tpop{i}" for i in range(1, 301))]) + "\n")
+    words = [word if word != "panel.tsv" else "many.tsv" for word in words]
+    more = [] if name == "palette" else ["--labels", "many.tsv"]
+    refused(2, "has 300 values (many.tsv): no more than", *words, *more, "--out", f"fig{SUFFIX.get(name, '.png')}")
+
+
+@pytest.mark.parametrize("value", ["nan", ""])
+@pytest.mark.parametrize("name", OF_EMBEDDINGS)
+def test_pictures_of_coordinates_that_are_no_numbers(name: str, value: str) -> None:
+    embedding_of("bad.tsv", 5)
+    Path("bad.tsv").write_text(Path("bad.tsv").read_text().replace("s2\t2\t", f"s2\t{value}\t"))
+    refused(3, "bad.tsv, line 3", *picture(name, "bad.tsv"), "--out", "fig.png")
+
+
+def test_pictures_of_one_point() -> None:
+    embedding_of("one.tsv", 1)
+    for name in ("ancestry", "compare", "query"):
+        result = CliRunner().invoke(app, [*picture(name, "one.tsv"), "--out", f"{name}.png"])
+        assert result.exit_code == 0, result.output
+    refused(3, "fewer than 4", *picture("map", "one.tsv"), "--out", "fig.png")
+    refused(4, "at least 3", "plot", "compare", "one.tsv", "run/embedding.tsv", "--align", "--out", "fig.png")
+
+
 def test_outputs_that_cannot_be_written() -> None:
     Path("file").write_text("mine")
     for words in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 
@@ -68,3 +69,20 @@ def test_exit_codes() -> None:
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
     raised = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
     assert documented == raised | {0}
+
+
+def test_samples_that_pages_name_are_those_of_the_demo() -> None:
+    with gzip.open(REPO / "data" / "demo_train.vcf.gz", "rt") as text:
+        present = set(next(line for line in text if line.startswith("#CHROM")).split()[9:])
+    named = {name for page in PAGES for name in re.findall(r"--sample (SIM\d+)", page.read_text())}
+    assert named
+    assert named <= present
+
+
+@pytest.mark.parametrize("image", sorted((REPO / "docs" / "images").glob("*.png")), ids=lambda image: image.name)
+def test_images_say_nothing_of_the_machine_that_drew_them(image: Path) -> None:
+    from PIL import Image
+
+    with Image.open(image) as picture:
+        words = [word for value in picture.info.values() if isinstance(value, str) for word in value.split()]
+    assert not [word for word in words if word.startswith("/")]

@@ -168,7 +168,8 @@ def test_existing_output_needs_force(tmp_path: Path) -> None:
         check_writable(path, force=False)
     assert isinstance(caught.value, GenoviError)
     check_writable(path, force=True)
-    check_writable(tmp_path / "new" / "out.tsv", force=False)
+    check_writable(tmp_path / "new" / "deep" / "out.tsv", force=False)
+    assert not (tmp_path / "new").exists()  # whatever fails later leaves no empty folder
     check_writable(genovi_folder(tmp_path / "run"), force=True)
     (tmp_path / "empty").mkdir()
     check_writable(tmp_path / "empty", force=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from genovi.evaluation import agreement
-from genovi.resampling import contingency, intervals, measures
+from genovi.resampling import Interval, contingency, intervals, measures
 from genovi.scores import ReadOut
 
 
@@ -29,6 +31,16 @@ def test_measures_are_those_of_the_evaluation(pairs: list[tuple[int, str]]) -> N
     assert found["completeness"][0] == pytest.approx(expected.completeness, abs=1e-9)
     assert found["NMI"][0] == pytest.approx(expected.nmi, abs=1e-9)
     assert found["ARI"][0] == pytest.approx(expected.ari, abs=1e-9)
+    assert found["AMI"][0] == pytest.approx(expected.ami, abs=1e-6)
+
+
+@pytest.mark.parametrize(("n", "clusters", "names"), [(2500, 20, 26), (50_000, 20, 26), (900, 3, 2), (400, 2, 40)])
+def test_what_chance_gives_is_that_of_scikit_learn(n: int, clusters: int, names: int) -> None:
+    rng = np.random.default_rng(n)
+    of, share = rng.integers(clusters, size=n), rng.dirichlet(np.ones(names))
+    labels = np.where(rng.random(n) < 0.5, of % names, rng.choice(names, n, p=share)).astype(str).astype(object)
+    found = measures(contingency(of, labels)[None])
+    assert found["AMI"][0] == pytest.approx(agreement(of, list(labels)).ami, abs=2e-6)
 
 
 def test_many_tables_are_measured_as_one_by_one() -> None:
@@ -70,3 +82,32 @@ def test_intervals_repeat() -> None:
 def test_a_perfect_partition_is_certain() -> None:
     found = intervals(read_out(np.repeat(["a", "b"], 50), np.repeat([0, 1], 50)), 2)
     assert all((one.low, one.value, one.high) == pytest.approx((1, 1, 1)) for one in found.values())
+
+
+def sparse_tables(n: int) -> np.ndarray:
+    """Tables of 400 samples in 12 clusters and 15 labels: two samples in a cell."""
+    rng = np.random.default_rng(5)
+    share = 0.7 * np.eye(12, 15) + 0.3 * rng.dirichlet(np.ones(15), size=12)
+    return rng.multinomial(400, (share / share.sum()).ravel(), size=n).reshape(n, 12, 15)
+
+
+def intervals_of(table: np.ndarray) -> Mapping[str, Interval]:
+    clusters, labels = (np.repeat(axis.ravel(), table.ravel()) for axis in np.indices(table.shape))
+    found = intervals(read_out(labels.astype(str), clusters), 12)
+    return {name.split(",")[0]: one for name, one in found.items()}
+
+
+def test_intervals_hold_the_value_where_drawing_again_adds_order() -> None:
+    for table in sparse_tables(3):
+        assert all(one.low < one.value < one.high for name, one in intervals_of(table).items() if "near" not in name)
+
+
+@pytest.mark.verification
+def test_intervals_cover_the_mean_of_what_such_samples_give() -> None:
+    tables = sparse_tables(2000)
+    truth = {name: values.mean() for name, values in measures(tables).items()}
+    found = [intervals_of(table) for table in tables[:200]]
+    covered = {
+        name: np.mean([one[name].low <= mean <= one[name].high for one in found]) for name, mean in truth.items()
+    }
+    assert all(0.84 <= share <= 0.99 for share in covered.values()), covered  # 0.95 with more samples in a cell

@@ -50,9 +50,6 @@ def embed(
     the input lacks is treated as missing, never as homozygous for the reference.
     """
     TrainingConfig(device=device, threads=threads)  # checks both
-    suffixes = [".embedding.tsv", ".match.tsv", ".log", *([".eigenvec"] if eigenvec else [])]
-    for suffix in suffixes:
-        check_writable(out.parent / f"{out.name}{suffix}", force)
     from genovi.applying import embed_run, plan_embed
     from genovi.genotypes.suitability import Demands
 
@@ -63,6 +60,8 @@ def embed(
         for line in plan:
             typer.echo(line)
         return
+    for suffix in (".embedding.tsv", ".match.tsv", ".log", *([".eigenvec"] if eigenvec else [])):
+        check_writable(out.parent / f"{out.name}{suffix}", force)
     display = Display(quiet)
     provenance = start_provenance(ctx, inputs)
     log = RunLog("embed", ctx.params, provenance)

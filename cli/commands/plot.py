@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Embeddings = Annotated[
     list[Path],
     typer.Argument(
-        metavar="EMBEDDING...", show_default=False, help="Files *.embedding.tsv; several are drawn side by side."
+        metavar="EMBEDDING...",
+        show_default=False,
+        help="Files *.embedding.tsv, or *.eigenvec of plink2; several are drawn side by side.",
     ),
 ]
 AlignTo = Annotated[
@@ -136,7 +138,10 @@ def compare(
     no_legend: opt.NoLegend = False,
     force: opt.Force = False,
 ) -> None:
-    """Draw embeddings of the same samples side by side in the same colours, such as those of two methods or seeds."""
+    """Draw embeddings of the same samples side by side in the same colours, such as those of two methods or seeds.
+
+    Where they differ in their number of axes, the first two of each are drawn.
+    """
     from genovi.plotting.figures import Sheet, check_suffix
 
     check_suffix(out)
@@ -145,11 +150,17 @@ def compare(
     sheet = Sheet.parse(size, style)
     from genovi.plotting.composing import AncestryOptions
 
-    by = color_by(color, color_as, group, palette)
-    options = AncestryOptions(
-        by=by, uncertainty=uncertainty, names=not no_names, legend=not no_legend, sheet=sheet, same_axes=align
-    )
     several = [read_embedding(path) for path in embeddings]
+    many = max(embedding.n_dimensions for embedding in several) > 2 and len({e.n_dimensions for e in several}) > 1
+    options = AncestryOptions(
+        by=color_by(color, color_as, group, palette),
+        uncertainty=uncertainty,
+        axes=(0, 1) if many else None,  # of ten components beside a map, the first two
+        names=not no_names,
+        legend=not no_legend,
+        sheet=sheet,
+        same_axes=align,
+    )
     _draw(ctx, several, out, labels, options, force=force, align_to=several[0] if align else None)
 
 

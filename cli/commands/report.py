@@ -23,6 +23,7 @@ def report(
     ],
     labels: opt.OptionalLabels = None,
     color: opt.Color = None,
+    color_as: opt.ColorAs = "auto",
     group: opt.Group = None,
     palette: opt.PaletteFile = None,
     force: opt.Force = False,
@@ -30,7 +31,8 @@ def report(
 ) -> None:
     """Write a run as one HTML file that opens offline: an interactive map, scores, quality control, training.
 
-    Without --labels, samples are coloured by the model's clusters, and there are no scores. The file holds no
+    Without --labels, samples are coloured by the model's clusters, and there are no scores. The page has a choice of
+    colours: populations, and every column of numbers; one that --color names is shown first. The file holds no
     genotypes; it does name samples.
     """
     from genovi.report.page import check_suffix, write_report
@@ -46,7 +48,7 @@ def report(
             run,
             out,
             labels=labels_or_none(labels),
-            by=color_by(color, "categories", group, palette),
+            by=color_by(color, color_as, group, palette),
             force=force,
             command=provenance.command,
         )

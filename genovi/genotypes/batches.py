@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class Batch:
 
 
 Batches = Generator[Batch, None, InputFacts]
+Rows = Generator[np.ndarray, None, InputFacts]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,36 @@ def source_of(matrix: GenotypeMatrix) -> Source:
     return Source(matrix.source, form, matrix.samples, matrix.packed.nbytes, batches, lambda: matrix)
 
 
+def rows_source(
+    name: str, form: str, samples: tuple[str, ...], variants: VariantTable, n_bytes: int, rows: Callable[[], Rows]
+) -> Source:
+    """A source whose variants are known and whose genotypes are read a few rows at a time.
+
+    Args:
+        name: As for ``Source``.
+        form: Its format.
+        samples: As for ``Source``.
+        variants: Of all rows.
+        n_bytes: As for ``Source``.
+        rows: Reads from the start to the end, rows coded as in ``GenotypeMatrix``; the generator returns the facts.
+    """
+
+    def batches(choice: Choice | None) -> Batches:
+        start = chosen = 0
+        facts: list[InputFacts] = []
+        for block in draining(rows(), facts):
+            some = variants.take(slice(start, start + len(block)))
+            start += len(block)
+            if choice is not None:
+                mask = choice.mask(some)
+                block, some = block[mask], some.take(mask)
+            chosen += len(some)
+            yield Batch(block, some, start / len(variants))
+        return facts[0].elsewhere(len(variants) - chosen)
+
+    return Source(name, form, samples, n_bytes, batches)
+
+
 def rows_in_batch(width: int) -> int:
     """Rows of ``width`` bytes that make a batch."""
     return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, width)))
@@ -84,6 +117,6 @@ def joined_name(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def draining(batches: Batches, facts: list[InputFacts]) -> Iterator[Batch]:
-    """The batches of a source; what the generator returns is appended to ``facts``."""
-    facts.append((yield from batches))
+def draining(parts: Generator[_T, None, InputFacts], facts: list[InputFacts]) -> Iterator[_T]:
+    """The batches or rows of a source; what the generator returns is appended to ``facts``."""
+    facts.append((yield from parts))

@@ -7,7 +7,7 @@
 In both packed forms the first genotype of a byte lies in its highest bits, 0, 1, 2 are copies of the first allele and 3
 is missing; the header has the numbers of samples and variants and hashes of their names. The **first allele**, fifth
 column of the ``.snp``, is the counted one, as A1 of the PLINK 1 fileset that the same data make; the sixth column
-stands as REF. Files are mapped into memory; what is kept is two bits a genotype.
+stands as REF.
 """
 
 from __future__ import annotations
@@ -15,11 +15,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from genovi.errors import DataError
+from genovi.genotypes.ancestrymaps import (
+    SMALLEST_RECORD,
+    check_width,
+    read_digits,
+    read_packed,
+    read_transposed,
+    record_length,
+)
+from genovi.genotypes.batches import Rows, Source, rows_source
 from genovi.genotypes.bgzf import sniff
 from genovi.genotypes.filesets import (
     VariantRows,
@@ -31,22 +41,14 @@ from genovi.genotypes.filesets import (
     regular_variants,
     table_rows,
 )
-from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, pack
+from genovi.genotypes.matrix import InputFacts, VariantTable
 from genovi.genotypes.vcfheader import check_sample_names
 
 logger = logging.getLogger("genovi")
 
 SUFFIXES = (".geno", ".eigenstratgeno", ".packedancestrymapgeno", ".ancestrymapgeno", ".tgeno")
-_SMALLEST_RECORD = 48  # bytes; also the length of the header of the transposed form
-_BLOCK_BYTES = 1 << 25
 _CHROMOSOMES = {"90": "MT", "91": "XY"}  # numbers of EIGENSOFT's own; 23 and 24 mean X and Y everywhere
 _WHY = "an EIGENSTRAT fileset is a .geno, a .snp and an .ind of one name"
-
-_DIGIT_TO_DOSAGE = np.full(256, -9, dtype=np.int8)
-_DIGIT_TO_DOSAGE[[ord(digit) for digit in "0129"]] = (0, 1, 2, -1)
-_CODE_TO_DOSAGE = np.array([0, 1, 2, -1], dtype=np.int8)
-_BYTE_TO_DOSAGES = _CODE_TO_DOSAGE[(np.arange(256)[:, None] >> np.array([6, 4, 2, 0])) & 3]
-_BYTE_TO_PLINK = pack(_BYTE_TO_DOSAGES)[:, 0]
 
 
 def eigenstrat_geno(path: Path) -> Path | None:
@@ -70,8 +72,8 @@ def eigenstrat_files(geno: Path) -> tuple[Path, ...]:
     return geno, part(_prefix(geno), ".snp"), part(_prefix(geno), ".ind")
 
 
-def read_eigenstrat(geno: Path) -> GenotypeMatrix:
-    """Read an EIGENSTRAT fileset in any of its forms.
+def eigenstrat_source(geno: Path) -> Source:
+    """Open an EIGENSTRAT fileset in any of its forms; its genotypes are read in batches.
 
     Args:
         geno: The genotype file; ``.snp`` and ``.ind`` of the same name lie beside it.
@@ -80,7 +82,8 @@ def read_eigenstrat(geno: Path) -> GenotypeMatrix:
         One row a variant, in file order. Dosage counts the first allele. Chromosomes 90 and 91 are named MT and XY.
 
     Raises:
-        DataError: a file is missing or malformed, or the three contradict each other.
+        DataError: a file is missing or malformed, or the three contradict each other; of a line of digits while it is
+            read.
     """
     _, snp, ind = eigenstrat_files(geno)
     for path in (geno, snp, ind):
@@ -103,13 +106,19 @@ def read_eigenstrat(geno: Path) -> GenotypeMatrix:
     samples = _read_ind(ind)
     variants = _read_snp(snp)
     if form == "EIGENSTRAT":
-        packed = _read_digits(geno, samples, len(variants))
+        check_width(geno, len(samples), len(variants))
+        read = partial(read_digits, geno, len(samples), len(variants))
     else:
         header = _read_header(geno, head.head)
         header.check(form == "TGENO", samples, variants)
-        packed = _read_packed(header) if form == "GENO" else _read_transposed(header)
+        read = partial(read_packed if form == "GENO" else read_transposed, geno, len(samples), len(variants))
     name = {"GENO": "PACKEDANCESTRYMAP", "TGENO": "PACKEDANCESTRYMAP (transposed)"}.get(form, form)
-    return GenotypeMatrix(packed, samples, variants, str(geno), InputFacts(formats=(name,)))
+
+    def rows() -> Rows:
+        yield from read()
+        return InputFacts(formats=(name,))
+
+    return rows_source(str(geno), name, samples, variants, geno.stat().st_size, rows)
 
 
 def _prefix(geno: Path) -> Path:
@@ -140,8 +149,8 @@ class _Header:
         """Compare with the tables beside the file, and with its size."""
         if (self.n_samples, self.n_variants) != (len(samples), len(variants)):
             raise _contradiction(self.geno, f"{self.n_variants} variants x {self.n_samples} samples", samples, variants)
-        length = -(-self.n_variants // 4) if is_transposed else self.record_length
-        expected = _SMALLEST_RECORD + self.n_samples * length if is_transposed else length * (1 + self.n_variants)
+        length = -(-self.n_variants // 4) if is_transposed else record_length(self.n_samples)
+        expected = SMALLEST_RECORD + self.n_samples * length if is_transposed else length * (1 + self.n_variants)
         actual = self.geno.stat().st_size
         if actual != expected:
             raise DataError(
@@ -159,14 +168,9 @@ class _Header:
                     "%s was written with another %s: names or their order have changed since", self.geno, suffix
                 )
 
-    @property
-    def record_length(self) -> int:
-        """Bytes of one record of the form that is not transposed."""
-        return max(_SMALLEST_RECORD, (self.n_samples + 3) // 4)
-
 
 def _read_header(geno: Path, head: bytes) -> _Header:
-    words = head[:_SMALLEST_RECORD].split(b"\x00")[0].split()
+    words = head[:SMALLEST_RECORD].split(b"\x00")[0].split()
     try:
         n_samples, n_variants = int(words[1]), int(words[2])
     except (ValueError, IndexError):
@@ -194,79 +198,6 @@ def _hash(names: Sequence[str]) -> int:
     for one in each.tolist():
         total = ((total * 17) & 0xFFFFFFFF) ^ one
     return total
-
-
-def _read_packed(header: _Header) -> np.ndarray:
-    length = header.record_length
-    shape = (header.n_variants, length)
-    records = np.memmap(header.geno, dtype=np.uint8, mode="r", offset=length, shape=shape)
-    packed = np.empty((header.n_variants, (header.n_samples + 3) // 4), dtype=np.uint8)
-    size = max(1, _BLOCK_BYTES // length)
-    for start in range(0, header.n_variants, size):
-        packed[start : start + size] = _BYTE_TO_PLINK[records[start : start + size, : packed.shape[1]]]
-    return packed
-
-
-def _read_transposed(header: _Header) -> np.ndarray:
-    n_bytes = (header.n_variants + 3) // 4
-    shape = (header.n_samples, n_bytes)
-    records = np.memmap(header.geno, dtype=np.uint8, mode="r", offset=_SMALLEST_RECORD, shape=shape)
-    packed = np.empty((header.n_variants, (header.n_samples + 3) // 4), dtype=np.uint8)
-    size = max(1, _BLOCK_BYTES // (4 * header.n_samples))
-    for start in range(0, n_bytes, size):
-        dosages = _BYTE_TO_DOSAGES[records[:, start : start + size]].reshape(header.n_samples, -1)
-        rows = packed[4 * start : 4 * (start + size)]
-        rows[:] = pack(np.ascontiguousarray(dosages[:, : len(rows)].T))
-    return packed
-
-
-def _read_digits(geno: Path, samples: tuple[str, ...], n_variants: int) -> np.ndarray:
-    n_samples = len(samples)
-    text = np.memmap(geno, dtype=np.uint8, mode="r")
-    n_end = 2 if text[n_samples : n_samples + 1].tobytes() == b"\r" else 1
-    width = n_samples + n_end
-    if len(text) not in (n_variants * width, n_variants * width - n_end):
-        raise _bad_lines(geno, n_samples, n_variants)
-    packed = np.empty((n_variants, (n_samples + 3) // 4), dtype=np.uint8)
-    size = max(1, _BLOCK_BYTES // width)
-    for start in range(0, n_variants, size):
-        stop = min(start + size, n_variants)
-        lines = np.full((stop - start, width), ord("\n"), dtype=np.uint8)  # the last line may lack its end
-        block = text[start * width : stop * width]
-        lines.reshape(-1)[: len(block)] = block
-        dosages = _DIGIT_TO_DOSAGE[lines[:, :n_samples]]
-        if np.any(dosages < -1) or np.any(lines[:, -1] != ord("\n")):
-            raise _bad_lines(geno, n_samples, n_variants)
-        packed[start:stop] = pack(dosages)
-    return packed
-
-
-def _bad_lines(geno: Path, n_samples: int, n_variants: int) -> DataError:
-    """The error for a text of other than ``n_variants`` lines of ``n_samples`` digits."""
-    number = 0
-    with open(geno, "rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            digits = line.rstrip(b"\r\n")
-            if len(digits) != n_samples:
-                return DataError(
-                    f"{len(digits)} genotypes, expected {n_samples}",
-                    where=f"{geno}, line {number}",
-                    why="the .ind has as many samples; the file may be truncated or belong to another .ind",
-                    fix="copy the files of one fileset again",
-                )
-            other = digits.translate(None, b"0129")
-            if other:
-                return DataError(
-                    f"genotype {chr(other[0])!r} is none of 0, 1, 2, 9",
-                    where=f"{geno}, line {number}",
-                    fix="repair or remove this line, here and in the .snp",
-                )
-    return DataError(
-        f"{number} variants, expected {n_variants}",
-        where=geno,
-        why="the .snp has as many variants",
-        fix="copy the files of one fileset again",
-    )
 
 
 def _contradiction(geno: Path, found: str, samples: tuple[str, ...], variants: VariantTable) -> DataError:

@@ -7,12 +7,14 @@ calls are read, not dosages. Without a header line ``.pvar`` has the columns of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genovi.errors import DataError
+from genovi.genotypes.batches import Rows, Source, rows_in_batch, rows_source
 from genovi.genotypes.bgzf import sniff, truncated
 from genovi.genotypes.building import decode_text
 from genovi.genotypes.filesets import (
@@ -26,13 +28,12 @@ from genovi.genotypes.filesets import (
     regular_variants,
     table_rows,
 )
-from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, pack
+from genovi.genotypes.matrix import InputFacts, VariantTable, pack
 from genovi.genotypes.vcfheader import HeaderEvidence
 
 MAGIC = b"\x6c\x1b"
 _PLINK1_MODES = (0x00, 0x01)
 _EXTERNAL_INDEX = (0x20, 0x21)
-_BLOCK_BYTES = 1 << 25
 _WHY = "a PLINK 2 fileset is a .pgen, a .pvar (or .pvar.zst) and a .psam of one name"
 SUFFIXES = (".pgen", ".pvar", ".pvar.zst", ".psam")
 _PVAR_COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT")
@@ -54,8 +55,8 @@ def is_pgen(head: bytes, *, bed_too: bool = False) -> bool:
     return len(head) > 2 and head.startswith(MAGIC) and (bed_too or head[2] not in _PLINK1_MODES)
 
 
-def read_plink2(prefix: Path) -> GenotypeMatrix:
-    """Read a PLINK 2 fileset.
+def plink2_source(prefix: Path) -> Source:
+    """Open a PLINK 2 fileset; its genotypes are read in batches.
 
     Args:
         prefix: Path of the fileset without ``.pgen``, ``.pvar``, ``.psam``.
@@ -64,7 +65,8 @@ def read_plink2(prefix: Path) -> GenotypeMatrix:
         One row a variant, in file order. Samples are named by IID, or by FID_IID where IIDs repeat.
 
     Raises:
-        DataError: pgenlib is not installed, or a file is missing or malformed, or the three contradict each other.
+        DataError: a file is missing or malformed, or the three contradict each other. While it is read also: pgenlib
+            is not installed, or the ``.pgen`` is damaged.
     """
     pgen, psam = part(prefix, ".pgen"), part(prefix, ".psam")
     pvar = next((path for path in (part(prefix, ".pvar"), part(prefix, ".pvar.zst")) if path.exists()), None)
@@ -79,7 +81,12 @@ def read_plink2(prefix: Path) -> GenotypeMatrix:
     variants = _read_pvar(pvar, evidence)
     _check_counts(pgen, len(variants), len(samples))
     facts = InputFacts(("PLINK 2",), tuple(evidence.references), evidence.contig_lengths)
-    return GenotypeMatrix(_read_pgen(pgen, variants, len(samples)), samples, variants, str(pgen), facts)
+
+    def rows() -> Rows:
+        yield from _read_pgen(pgen, variants, len(samples))
+        return facts
+
+    return rows_source(str(pgen), "PLINK 2", samples, variants, pgen.stat().st_size, rows)
 
 
 def _check_header(pgen: Path) -> None:
@@ -134,11 +141,10 @@ def _damaged(pgen: Path, why: str) -> DataError:
     )
 
 
-def _read_pgen(pgen: Path, variants: VariantTable, n_samples: int) -> np.ndarray:
+def _read_pgen(pgen: Path, variants: VariantTable, n_samples: int) -> Iterator[np.ndarray]:
     n_variants = len(variants)
     n_alleles = np.array([2 + alt.count(",") for alt in variants.alt.tolist()], dtype=np.int64)
-    packed = np.empty((n_variants, (n_samples + 3) // 4), dtype=np.uint8)
-    size = max(1, min(n_variants, _BLOCK_BYTES // n_samples))
+    size = rows_in_batch((n_samples + 3) // 4)
     try:
         reader = _open_pgen(pgen, n_alleles, n_samples)
         try:
@@ -149,12 +155,11 @@ def _read_pgen(pgen: Path, variants: VariantTable, n_samples: int) -> np.ndarray
                 block[block < 0] = -1
                 for row in np.flatnonzero(n_alleles[start:stop] > 2):
                     block[row] = _first_alt(reader, start + int(row), n_samples)
-                packed[start:stop] = pack(block)
+                yield pack(block)
         finally:
             reader.close()
     except RuntimeError as error:
         raise _damaged(pgen, _reason(error)) from error
-    return packed
 
 
 def _open_pgen(pgen: Path, n_alleles: np.ndarray, n_samples: int) -> Any:

@@ -49,8 +49,8 @@ _ADVICE = {
 # the path of the genotypes, without the suffix that stands first.
 _FILESETS: tuple[tuple[str, Callable[[Path], Path | None], Callable[[Path], Source]], ...] = (
     (".bed", plink1.plink1_prefix, plink1.plink1_source),
-    (".pgen", plink2.plink2_prefix, lambda place: source_of(plink2.read_plink2(place))),
-    ("", eigenstrat.eigenstrat_geno, lambda place: source_of(eigenstrat.read_eigenstrat(place))),
+    (".pgen", plink2.plink2_prefix, plink2.plink2_source),
+    ("", eigenstrat.eigenstrat_geno, eigenstrat.eigenstrat_source),
 )
 
 
@@ -224,7 +224,7 @@ def _opener_of(path: Path, split: bool) -> tuple[Path, Callable[[Path, ExitStack
     if pipes.is_pipe(path):
         return path, lambda place, stack: _open_pipe(place, stack, split)
     if vcfzarr.is_vcf_zarr(path):
-        return path, lambda place, _: source_of(vcfzarr.read_vcf_zarr(place))
+        return path, lambda place, _: vcfzarr.vcf_zarr_source(place)
     found = [(place, opened, suffix) for suffix, find, opened in _FILESETS if (place := find(path)) is not None]
     if len(found) > 1:
         raise ConfigError(

@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 
 from genovi.errors import DataError
+from genovi.genotypes.batches import Rows, Source, rows_source
 from genovi.genotypes.building import normalise_allele
 from genovi.genotypes.filesets import head_of, shared_objects
-from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, pack
+from genovi.genotypes.matrix import InputFacts, VariantTable, pack
 from genovi.genotypes.vcfheader import HeaderEvidence, check_sample_names
 
 logger = logging.getLogger("genovi")
@@ -64,17 +65,18 @@ def is_vcf_zarr(path: Path) -> bool:
     return head_of(path).startswith(b"PK\x03\x04") and _inner_folder(path) is not None
 
 
-def read_vcf_zarr(path: Path) -> GenotypeMatrix:
-    """Read a VCF Zarr store.
+def vcf_zarr_source(path: Path) -> Source:
+    """Open a VCF Zarr store; its genotypes are read in batches.
 
     Args:
         path: A folder or a zip archive.
 
     Returns:
-        One row a variant, in the order of the store; ``facts`` count half calls and haploid calls.
+        One row a variant, in the order of the store; the facts count half calls and haploid calls.
 
     Raises:
-        DataError: zarr is not installed, or the store lacks arrays, is damaged or holds what VCF cannot.
+        DataError: zarr is not installed, or the store lacks arrays, is damaged or holds what VCF cannot, which may show
+            only while it is read.
     """
     with _opened(path) as group:
         arrays = dict(group.arrays())
@@ -83,17 +85,23 @@ def read_vcf_zarr(path: Path) -> GenotypeMatrix:
         check_sample_names(samples, str(path))
         contigs, evidence = _contigs(path, group, arrays)
         variants = _variants(path, arrays, contigs)
-        packed, tally = _genotypes(path, arrays["call_genotype"], variants, samples)
-        if tally[_IS_CALLED].sum() == 0 < tally.sum() and _substitutes(arrays):  # the header names GT, no record has it
-            raise _no_genotypes(path, _substitutes(arrays))
-    facts = InputFacts(
-        formats=("VCF Zarr",),
-        references=tuple(evidence.references),
-        contig_lengths=evidence.contig_lengths,
-        half_calls=int(tally[_IS_HALF].sum()),
-        haploid_calls=int(tally[_IS_HAPLOID].sum()),
-    )
-    return GenotypeMatrix(packed, samples, variants, str(path), facts)
+        instead, n_bytes = _substitutes(arrays), int(arrays["call_genotype"].nbytes)
+
+    def rows() -> Rows:
+        tally = np.zeros(len(_CALLS), dtype=np.int64)
+        with _opened(path) as group:
+            yield from _genotypes(path, group["call_genotype"], variants, samples, tally)
+        if tally[_IS_CALLED].sum() == 0 < tally.sum() and instead:  # the header names GT, no record has it
+            raise _no_genotypes(path, instead)
+        return InputFacts(
+            formats=("VCF Zarr",),
+            references=tuple(evidence.references),
+            contig_lengths=evidence.contig_lengths,
+            half_calls=int(tally[_IS_HALF].sum()),
+            haploid_calls=int(tally[_IS_HAPLOID].sum()),
+        )
+
+    return rows_source(str(path), "VCF Zarr", samples, variants, n_bytes, rows)
 
 
 def _inner_folder(path: Path) -> str | None:
@@ -254,29 +262,27 @@ def _text(value: Any) -> str:
 
 
 def _genotypes(
-    path: Path, array: Any, variants: VariantTable, samples: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Packed genotypes, and how often each of ``_CALLS`` occurs, shape (25,), int64."""
+    path: Path, array: Any, variants: VariantTable, samples: tuple[str, ...], tally: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Packed genotypes, the rows of a chunk at a time; how often each of ``_CALLS`` occurs is added to ``tally``."""
     n_variants, n_samples, _ = array.shape
     n_alleles = np.array([1 if alt == "." else 2 + alt.count(",") for alt in variants.alt.tolist()], dtype=np.int64)
-    packed = np.zeros((n_variants, (n_samples + 3) // 4), dtype=np.uint8)
-    tally = np.zeros(len(_CALLS), dtype=np.int64)
     n_rows, n_columns, _ = array.chunks
     if n_columns % 4:
         n_columns = n_samples  # blocks of samples fill whole bytes
     n_columns *= max(1, _BLOCK_BYTES // (2 * n_rows * n_columns))
     for start in range(0, n_variants, n_rows):
         rows = slice(start, min(start + n_rows, n_variants))
+        some = variants.take(rows)
+        packed = np.empty((len(some), (n_samples + 3) // 4), dtype=np.uint8)
         for first in range(0, n_samples, n_columns):
             columns = slice(first, min(first + n_columns, n_samples))
             alleles = np.asarray(array[rows, columns])
-            _check_alleles(
-                path, alleles, variants.take(np.arange(rows.start, rows.stop)), samples[columns], n_alleles[rows]
-            )
+            _check_alleles(path, alleles, some, samples[columns], n_alleles[rows])
             calls = _states(alleles, n_alleles[rows])
             tally += np.bincount(calls.ravel(), minlength=len(_CALLS))
-            packed[rows, first // 4 : first // 4 + (calls.shape[1] + 3) // 4] = pack(_DOSAGE[calls])
-    return packed, tally
+            packed[:, first // 4 : first // 4 + (calls.shape[1] + 3) // 4] = pack(_DOSAGE[calls])
+        yield packed
 
 
 def _states(alleles: np.ndarray, n_alleles: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ class AncestrySummary:
         path: The file.
         samples: Number of samples; one that is in several embeddings counts once.
         populations: Number of populations among them.
-        unlabelled: Samples without a population.
+        unlabelled: Samples without a population, or without a number where colours are numbers.
         alignments: How each embedding that was turned fits the one that it was turned onto, by name.
     """
 
@@ -52,8 +52,9 @@ class AncestrySummary:
     def lines(self) -> list[str]:
         """Lines for people."""
         grey = f", {self.unlabelled:,} without label in grey" if self.unlabelled else ""
+        named = f", {self.populations:,} populations" if self.populations else ""
         return [
-            f"{self.path}: {self.samples:,} samples, {self.populations:,} populations{grey}",
+            f"{self.path}: {self.samples:,} samples{named}{grey}",
             *(
                 f"{name}: Procrustes correlation {found.score:.4f} over {found.shared:,} shared samples"
                 for name, found in self.alignments
@@ -94,21 +95,40 @@ def plot_ancestry(
     options = options or AncestryOptions()
     check_suffix(out)
     check_writable(Path(out), force)
-    turned = [Turned(embedding) for embedding in embeddings]
-    alignments: list[tuple[str, Alignment]] = []
-    if align_to is not None:
-        for k, embedding in enumerate(embeddings):
-            if embedding is not align_to:
-                moved, found = align_embedding(embedding, align_to)
-                turned[k] = Turned(moved, found.rotation)
-                alignments.append((embedding.method, found))
-        if query is not None and alignments:
-            query = replace(query, mean=alignments[0][1].apply(query.mean))
+    turned, query, alignments = turn_onto(embeddings, query, align_to)
     with style(options.sheet):
         figure, counts, unlabelled = ancestry_figure(turned, labels=labels, query=query, options=options)
     write_figure(figure, Path(out), command, options.sheet)
-    total = sum(counts.values()) + unlabelled
-    return AncestrySummary(Path(out), total, len(counts), unlabelled, tuple(alignments))
+    total = {sample for one in ([query] if query is not None else embeddings) for sample in one.samples}
+    return AncestrySummary(Path(out), len(total), len(counts), unlabelled, tuple(alignments))
+
+
+def turn_onto(
+    embeddings: Sequence[Embedding], query: Embedding | None, align_to: Embedding | None
+) -> tuple[list[Turned], Embedding | None, list[tuple[str, Alignment]]]:
+    """Embeddings turned and mirrored onto one of them, or onto another; the query turns with the first.
+
+    Args:
+        embeddings: As for ``plot_ancestry``.
+        query: As there.
+        align_to: As there; None leaves all as they are.
+
+    Returns:
+        The embeddings, the query, and how those fit that were turned, by method.
+
+    Raises:
+        MismatchError: nothing to align by.
+    """
+    turned = [Turned(embedding) for embedding in embeddings]
+    alignments: list[tuple[str, Alignment]] = []
+    for k, embedding in enumerate(embeddings):
+        if align_to is not None and embedding is not align_to:
+            moved, found = align_embedding(embedding, align_to)
+            turned[k] = Turned(moved, found.rotation)
+            alignments.append((embedding.method, found))
+    if query is not None and alignments:
+        query = replace(query, mean=alignments[0][1].apply(query.mean))
+    return turned, query, alignments
 
 
 def ancestry_figure(
@@ -128,7 +148,7 @@ def ancestry_figure(
 
     Returns:
         The figure, the number of samples of each population (of the query, where there is one), and the number of
-        samples without one.
+        samples in grey: without one, or without a number where colours are numbers.
     """
     options = options or AncestryOptions()
     turned = [one if isinstance(one, Turned) else Turned(one) for one in embeddings]

@@ -71,12 +71,15 @@ class Coloring:
     scale: Scale | None = None
 
     def counts(self, embeddings: Sequence[Embedding]) -> tuple[Counter[str], int]:
-        """Samples of each population, and those without one; a sample of several embeddings counts once."""
+        """Samples of each population, and those in grey; a sample of several embeddings counts once."""
         of_sample: dict[str, str] = {}
-        for embedding, populations in zip(embeddings, self.populations, strict=True):
+        no_number: set[str] = set()
+        for k, (embedding, populations) in enumerate(zip(embeddings, self.populations, strict=True)):
             of_sample.update(zip(embedding.samples, populations, strict=True))
+            if self.numbers is not None:
+                no_number |= {embedding.samples[i] for i in np.flatnonzero(np.isnan(self.numbers[k]))}
         counts = Counter(population for population in of_sample.values() if population)
-        return counts, len(of_sample) - sum(counts.values())
+        return counts, len(no_number) if self.numbers is not None else len(of_sample) - sum(counts.values())
 
 
 def color_samples(embeddings: Sequence[Embedding], labels: SampleLabels | None, by: ColorBy) -> Coloring:
@@ -186,6 +189,20 @@ def _are_numbers(values: Sequence[str], kind: str, column: str, source: str) -> 
         return True
     codes = len(present) <= _FEW and all(_number(value).is_integer() for value in present if not words)
     return bool(present) and not words and not codes
+
+
+def number_columns(labels: SampleLabels, samples: Sequence[str]) -> dict[str, np.ndarray]:
+    """Label columns that are numbers rather than a few codes: those of ``samples``, NaN for none, float64.
+
+    Columns without a number for any of these samples are left out.
+    """
+    row, found = {sample: i for i, sample in enumerate(labels.samples)}, {}
+    for name, column in labels.columns.items():
+        if _are_numbers(column, "auto", name, labels.source):
+            values = np.array([_number(column[row[sample]] if sample in row else "") for sample in samples])
+            if np.isfinite(values).any():
+                found[name] = values
+    return found
 
 
 def _number(value: str) -> float:

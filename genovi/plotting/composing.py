@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from genovi.plotting.coloring import ColorBy, Coloring
 from genovi.plotting.figures import Sheet
 from genovi.plotting.layout import Key
 from genovi.plotting.legend import legend_blocks
-from genovi.plotting.panel import Panel
+from genovi.plotting.panel import Panel, marker_area
 from genovi.plotting.uncertainty import KINDS, covariances
 
 _log = logging.getLogger("genovi")
 
 _MOST_PANELS = 3  # of one embedding
+_SHARE = 0.75  # of a sheet's width that a panel has, about
 _NOTES = {
     "ellipse": "ellipses: 1 posterior SD",
     "samples": "dots: posterior draws",
@@ -104,11 +105,13 @@ def key_of(
     if not options.legend:
         return Key((), coloring.scale)
     if coloring.scale is not None:
-        assert coloring.numbers is not None
-        without = sum(int(np.isnan(one).sum()) for one in coloring.numbers)
-        return Key(tuple(legend_blocks(coloring.palette, {}, without, reference)), coloring.scale)
-    note = _NOTES.get(options.uncertainty or "", "")
-    return Key(tuple(legend_blocks(coloring.palette, counts, unlabelled, reference, note)), None)
+        return Key(tuple(legend_blocks(coloring.palette, {}, unlabelled, reference)), coloring.scale)
+    note, palette = _NOTES.get(options.uncertainty or "", ""), coloring.palette
+    if options.uncertainty == "density":  # there are no markers
+        palette = replace(palette, styles={name: one.region for name, one in palette.styles.items()})
+    elif marker_area(max(map(len, coloring.populations)), _SHARE * options.sheet.width) <= 1:  # nor outlines
+        palette = replace(palette, styles={name: one.small for name, one in palette.styles.items()})
+    return Key(tuple(legend_blocks(palette, counts, unlabelled, reference, note)), None)
 
 
 def panels_of(turned: Turned, coloring: Coloring, k: int, options: AncestryOptions, titled: bool) -> list[Panel]:
@@ -135,7 +138,7 @@ def panels_of(turned: Turned, coloring: Coloring, k: int, options: AncestryOptio
     return [
         Panel(
             title=embedding.method if titled else "",
-            axes=(f"Z{pair[0] + 1}", f"Z{pair[1] + 1}"),
+            axes=(f"{embedding.axis}{pair[0] + 1}", f"{embedding.axis}{pair[1] + 1}"),
             points=embedding.mean[:, list(pair)],
             covariance=None if std is None else covariances(std, rotation, pair),
             populations=coloring.populations[k],

@@ -79,13 +79,13 @@ class Sheet:
             )
         return Sheet(lengths[0] * _MM, lengths[1] * _MM if len(lengths) == 2 else None, style)
 
-    def too_small(self, needed: str) -> ConfigError:
-        """The error of a sheet that does not hold what it should."""
+    def too_small(self, needed: str, legend: bool = True) -> ConfigError:
+        """The error of a sheet that does not hold what it should; ``legend``: there is one that can be left out."""
         height = "" if self.height is None else f" x {self.height / _MM:.0f}"
         return ConfigError(
             f"figure of {self.width / _MM:.0f}{height} mm is too small",
             why=needed,
-            fix="choose a larger --size, or leave the legend out with --no-legend",
+            fix="choose a larger --size" + (", or leave the legend out with --no-legend" if legend else ""),
         )
 
 

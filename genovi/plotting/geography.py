@@ -300,11 +300,15 @@ def _degree_ticks(ax: Axes, centre: tuple[float, float]) -> None:
     unit = float(np.cos(np.radians(centre[1])))
     low, high = (x / unit + centre[0] for x in ax.get_xlim())
     ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
-    names = [f"{(tick + 180) % 360 - 180:g}°" for tick in ticks]
+    names = [_written((tick + 180) % 360 - 180) for tick in ticks]
     ax.set_xticks([(tick - centre[0]) * unit for tick in ticks], names)
     bottom, top = ax.get_ylim()
     latitudes = [tick for tick in MaxNLocator(5).tick_values(bottom, top) if max(bottom, -90) <= tick <= min(top, 90)]
-    ax.set_yticks(latitudes, [f"{tick:g}°" for tick in latitudes])
+    ax.set_yticks(latitudes, [_written(tick) for tick in latitudes])
+
+
+def _written(angle: float) -> str:
+    return f"{angle:g}°".replace("-", "\N{MINUS SIGN}")
 
 
 def _part(embedding: Embedding, which: np.ndarray) -> Embedding:

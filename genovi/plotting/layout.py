@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genovi.plotting.coloring import Scale
-from genovi.plotting.figures import Sheet, new_figure, scaled
+from genovi.plotting.figures import Sheet, new_figure, scaled, text_width
 from genovi.plotting.legend import Entry, Legend, arrange, draw_legend, line
 from genovi.plotting.panel import COLORMAP, Look, Panel, draw_panel, reach_of
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEFT, _BOTTOM, _TOP, _EDGE = 34.0, 27.0, 6.0, 6.0  # margins of a panel, points
+_BESIDE, _TICKS = 20.0, 6.5  # room for a tick, the axis's name and gaps; font size of its numbers
 _TITLE = 12.0
 _GAP = 10.0  # between the axes and the legend
 _NARROWEST = 0.47  # share of the sheet that a panel keeps beside its legend
@@ -149,9 +150,12 @@ def _place(figure: Figure, panel: Panel, look: Look, box: tuple[float, float, fl
 
 
 def _left(panel: Panel) -> float:
-    """Margin at the left of a panel: its ticks have as many digits as its numbers are long."""
-    largest = float(np.abs(reach_of(panel)).max())
-    return scaled(_LEFT + (6.0 if largest >= 100 else 0.0))
+    """Margin at the left of a panel: as wide as the longest number at its vertical axis needs."""
+    from matplotlib.ticker import AutoLocator
+
+    low, high = reach_of(panel)[:, 1]
+    names = [f"{tick:.10g}" for tick in AutoLocator().tick_values(low, high)]
+    return max(scaled(_LEFT), scaled(_BESIDE) + max(text_width(name, scaled(_TICKS)) for name in names))
 
 
 def _above(panel: Panel) -> float:
@@ -180,7 +184,10 @@ def _ratio(panels: Sequence[Panel]) -> float:
 def color_bar(
     figure: Figure, scale: Scale, box: tuple[float, float, float, float], vertical: bool, colors: str = COLORMAP
 ) -> None:
-    """A colour bar whose left, bottom, width and height are given in points."""
+    """A colour bar whose left, bottom, width and height are given in points.
+
+    Its name stands above it, or along it where it is too long; what still has no room is cut.
+    """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -188,7 +195,20 @@ def color_bar(
     mappable = ScalarMappable(Normalize(scale.low, scale.high), colors)
     bar = figure.colorbar(mappable, cax=ax, orientation="vertical" if vertical else "horizontal")
     bar.outline.set_linewidth(0.4)
-    ax.set_title(scale.label, loc="left", pad=3, size=scaled(6.8), parse_math=False)
+    size = scaled(6.8)
+    room = figure.get_size_inches()[0] * 72 - box[0] - 2.0
+    if vertical and text_width(scale.label, size) > room:
+        ax.set_ylabel(_fitted(scale.label, size, box[3]), size=size, labelpad=3, parse_math=False)
+    else:
+        ax.set_title(_fitted(scale.label, size, room), loc="left", pad=3, size=size, parse_math=False)
+
+
+def _fitted(text: str, size: float, room: float) -> str:
+    """``text``, cut to a width in points."""
+    kept = text
+    while len(kept) > 1 and text_width(kept, size) > room:
+        kept = kept.removesuffix("…")[:-1] + "…"
+    return kept
 
 
 def axes_at(figure: Figure, box: tuple[float, float, float, float]) -> Axes:

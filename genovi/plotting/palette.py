@@ -78,6 +78,16 @@ class Style:
         """Colour of a point too small for an outline: white would not be seen."""
         return self.edge if self.color.lower() == "#ffffff" else self.color
 
+    @property
+    def small(self) -> Style:
+        """A dot of the colour that a point too small for an outline has, for the legend."""
+        return Style(self.dot, self.dot, self.text, "o", 0.7)
+
+    @property
+    def region(self) -> Style:
+        """A patch that looks as the regions of a density do, for the legend."""
+        return Style(mixed_with_white(self.text, 0.58), self.text, self.text, "s", _AREA["s"], 0.1)
+
     def faded(self, white: float) -> Style:
         """The same with a share of white in its colours."""
         return replace(self, color=mixed_with_white(self.color, white), edge=mixed_with_white(self.edge, white))
@@ -182,7 +192,10 @@ def plain_style(color: str, marker: str, edge: str | None = None) -> Style:
     if edge is None:
         thin = to_hex((max(lightness - 0.22, 0.12), chroma, angle))
         return Style(color, thin, readable(to_lch(color)), marker, area, _THIN)
-    return Style(color, edge, readable(to_lch(edge)), marker, area, _BOLD)
+    base = to_lch(edge)
+    if base[0] < _OUTLINE_FROM / 2 and chroma > 0.01:  # a dark outline says little of the hue, a light fill half of it
+        base = (2 * lightness - 1, 2 * chroma, angle)
+    return Style(color, edge, readable(base), marker, area, _BOLD)
 
 
 def readable(base: Lch) -> str:

@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from genovi.errors import DataError
+from genovi.errors import ConfigError, DataError
 from genovi.files import atomic_path, check_writable
 from genovi.labels import SampleLabels
-from genovi.plotting.coloring import grouped_populations
+from genovi.plotting.coloring import check_styles, grouped_populations
 from genovi.plotting.palette import MARKERS, Palette, Style, make_palette, plain_style
 from genovi.tables import read_lines, split_table
 
+SUFFIXES = (".tsv", ".txt")
 COLUMNS = ("population", "group", "color", "edge", "marker")
 
 
@@ -51,11 +52,16 @@ def write_palette(
         force: Overwrite ``out``.
 
     Raises:
-        ConfigError: no such column, or ``out`` exists.
+        ConfigError: no such column, more populations than can be told apart, another suffix, or ``out`` exists.
         ResourceError: ``out`` cannot be written.
     """
+    if Path(out).suffix.lower() not in SUFFIXES:
+        fix = f"let --out end in one of {', '.join(SUFFIXES)}"
+        raise ConfigError("a palette is a table", where=out, why="its columns have tabs between them", fix=fix)
     check_writable(Path(out), force)
-    palette = make_palette(grouped_populations(labels, color, group))
+    groups = grouped_populations(labels, color, group)
+    check_styles(set(groups), color or labels.default_population_column(), labels.source)
+    palette = make_palette(groups)
     rows = [_row(population, name, palette.styles[population]) for name, members in palette.groups.items()
             for population in members]  # fmt: skip
     heads = [name for name in palette.groups if name and name not in palette.styles]

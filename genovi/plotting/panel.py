@@ -12,7 +12,7 @@ from genovi.plotting.coloring import Scale
 from genovi.plotting.figures import RASTER_ABOVE, scaled, text_width
 from genovi.plotting.legend import shorten
 from genovi.plotting.palette import BACKDROP, GREY, Palette, Style
-from genovi.plotting.placement import anchor_of, leader_end, place_near
+from genovi.plotting.placement import SHORTEST, anchor_of, leader_end, place_near
 from genovi.plotting.uncertainty import draw_density, draw_ellipses, draw_samples
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def draw_panel(ax: Axes, panel: Panel, look: Look, width: float, height: float) 
     else:
         _draw_unlabelled(ax, panel, area)
     _draw_marked(ax, panel, look, area)
-    _direct_labels(ax, panel, members if look.names else {}, look, (width, height))
+    _direct_labels(ax, panel, members if look.names else {}, look, (width, height), np.sqrt(area) / 2)
 
 
 def _set_limits(ax: Axes, panel: Panel, width: float, height: float) -> None:
@@ -212,7 +212,12 @@ def _draw_marked(ax: Axes, panel: Panel, look: Look, area: float) -> None:
 
 
 def _direct_labels(
-    ax: Axes, panel: Panel, members: dict[str, np.ndarray], look: Look, box: tuple[float, float]
+    ax: Axes,
+    panel: Panel,
+    members: dict[str, np.ndarray],
+    look: Look,
+    box: tuple[float, float],
+    radius: float,
 ) -> None:
     """The name of each population in the thick of its samples, moved aside where names would overlap.
 
@@ -232,12 +237,12 @@ def _direct_labels(
     points = (np.concatenate(visible) - low) / span * box
     texts = [shorten(name) for name, _, _ in names]
     sizes = np.array([(text_width(text, size, bold=True), size) for text in texts])
-    kept, places = place_near(anchors, sizes, (1.0, 1.0, box[0] - 1.0, box[1] - 1.0), points)
+    kept, places = place_near(anchors, sizes, (1.0, 1.0, box[0] - 1.0, box[1] - 1.0), points, radius)
     for k, place in zip(kept, places, strict=True):
         name, _, color = names[k]
         shade = color or (look.palette.styles[name].text if look.scale is None else "#333333")
         edge = leader_end(anchors[k], place, sizes[k])
-        if np.linalg.norm(anchors[k] - edge) > 4.0:
+        if np.linalg.norm(anchors[k] - edge) > SHORTEST:
             ends = np.array([anchors[k], edge]) / box * span + low
             ax.plot(ends[:, 0], ends[:, 1], color=shade, linewidth=0.45, zorder=3)
         _write(ax, place / box * span + low, texts[k], size, shade)

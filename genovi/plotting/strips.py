@@ -63,7 +63,7 @@ def strip_figure(
     for k, (embedding, populations) in enumerate(zip(embeddings, coloring.populations, strict=True)):
         ax = axes_at(figure, (left + k * (width + _EDGE), _BOTTOM + bar, width, height))
         ax.spines["left"].set_visible(False)
-        ax.set_xlabel("Z1", labelpad=2)
+        ax.set_xlabel(f"{embedding.axis}1", labelpad=2)
         if len(embeddings) > 1:
             ax.set_title(embedding.method, loc="left", pad=3, parse_math=False)
         ax.set_ylim(len(rows) - 0.5, -0.5)

@@ -38,7 +38,13 @@ def over_reference(
 
     Returns:
         The figure, the number of query samples of each population, and of those without one.
+
+    Raises:
+        MismatchError: labels of neither.
     """
+    both = (*reference.embedding.samples, *query.samples)
+    if labels is not None and set(both).isdisjoint(labels.samples):
+        match(labels, both)  # says so
     coloring = _query_colors(query, labels, options.by)
     counts, unlabelled = coloring.counts([query])
     named = _reference_populations(reference.embedding, labels, options) if options.names else None

@@ -10,16 +10,22 @@ import pandas as pd
 
 from genovi.errors import DataError
 from genovi.files import check_writable
-from genovi.plotting.figures import Sheet, check_suffix, new_figure, style, write_figure
+from genovi.plotting.figures import Sheet, check_suffix, new_figure, scaled, style, write_figure
+from genovi.plotting.layout import axes_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_HEIGHT = 190.0
-_HELD_OUT = (  # column of history.csv, colour, name
-    ("held_out", "#a7321b", "held out"),
-    ("held_out_iwae", "#00795a", "held out, importance-weighted"),
+_PANEL = 152.0  # height of the axes, points
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 8.0, 6.0, 26.0
+_KEY, _NARROW_KEY = 26.0, 58.0  # room for it below each panel; on a narrow sheet it is one column
+_NARROW = 180.0  # width of a panel
+_SMALLEST = 40.0  # side of a panel, points
+_ABREAST = 320.0  # width from which both panels stand side by side
+_HELD_OUT = (  # column of history.csv, colour, dashes, name
+    ("held_out", "#a7321b", "--", "held out"),
+    ("held_out_iwae", "#00795a", "-", "held out, importance-weighted"),
 )
 _TERMS = {  # column of history.csv: colour, dashes
     "reconstruction": ("#1b30af", "-"),
@@ -74,7 +80,7 @@ def read_history(run: Path) -> pd.DataFrame:
         history = pd.read_csv(path)
     except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise DataError("cannot read the training history", where=path, why=str(error)) from error
-    needed = ("epoch", "bound", *(name for name, _, _ in _HELD_OUT), *_TERMS)
+    needed = ("epoch", "bound", *(name for name, *_ in _HELD_OUT), *_TERMS)
     absent = [name for name in needed if name not in history.columns]
     if absent or not len(history):
         why = f"it has no column {absent[0]}" if absent else "it has no epochs"
@@ -87,17 +93,15 @@ def read_history(run: Path) -> pd.DataFrame:
 def training_figure(history: pd.DataFrame, sheet: Sheet | None = None) -> Figure:
     """The figure of ``plot_training``, not written."""
     sheet = sheet or Sheet()
-    figure = new_figure(sheet.width, sheet.height or _HEIGHT)
-    left = _panel(figure, 0.085, "bound (nats per sample)")
-    right = _panel(figure, 0.585, "term (nats per sample)")
+    figure, left, right = _panels(sheet)
     epoch = history["epoch"].to_numpy()
     left.plot(epoch, history["bound"], color="#8fa3d9", linewidth=0.8, label="training")
     curves = [history["bound"].to_numpy(np.float64)]
-    for name, color, label in _HELD_OUT:
+    for name, color, dashes, label in _HELD_OUT:
         values = history[name].to_numpy(np.float64)
         seen = np.isfinite(values)
         if seen.any():
-            left.plot(epoch[seen], values[seen], color=color, linewidth=1.0, label=label)
+            left.plot(epoch[seen], values[seen], color=color, linestyle=dashes, linewidth=1.0, label=label)
             curves.append(values[seen])
             best = epoch[seen][np.argmax(values[seen])]
     if len(curves) > 1:  # early stopping goes by the last of them
@@ -105,20 +109,42 @@ def training_figure(history: pd.DataFrame, sheet: Sheet | None = None) -> Figure
     _focus(left, curves)
     drawn = [name for name in _TERMS if history[name].abs().max() > 0]
     for name in drawn:
-        color, dashes = _TERMS[name]
-        right.plot(epoch, history[name], color=color, linestyle=dashes, linewidth=0.9, label=name)
+        right.plot(epoch, history[name], color=_TERMS[name][0], linestyle=_TERMS[name][1], linewidth=0.9, label=name)
     _focus(right, [history[name].to_numpy(np.float64) for name in drawn])
-    for ax in (left, right):
-        ax.legend(loc="best", frameon=False, fontsize=6.5, handlelength=2.4)
+    for ax, columns in ((left, 2), (right, 3)):
+        width, height = ax.get_position().size * figure.get_size_inches() * 72
+        ax.legend(
+            ncols=columns if width >= scaled(_NARROW) else 1,
+            loc="upper left",
+            bbox_to_anchor=(0.0, -scaled(_BOTTOM) / height),
+            borderaxespad=0.0,
+            frameon=False,
+            fontsize=scaled(6.5),
+            handlelength=2.4 if width >= scaled(_NARROW) else 1.7,
+            columnspacing=1.4,
+        )
     return figure
 
 
-def _panel(figure: Figure, left: float, name: str) -> Axes:
-    ax = figure.add_axes((left, 0.16, 0.40, 0.79))
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_xlabel("epoch", labelpad=2)
-    ax.set_ylabel(name, labelpad=2)
-    return ax
+def _panels(sheet: Sheet) -> tuple[Figure, Axes, Axes]:
+    """Axes for the bound and for its terms, side by side where the sheet is wide, with room for a key below each."""
+    across = 2 if sheet.width >= _ABREAST else 1
+    width = sheet.width / across - scaled(_LEFT) - _RIGHT
+    around = scaled(_BOTTOM + (_KEY if width >= scaled(_NARROW) else _NARROW_KEY)) + _TOP
+    height = _PANEL if sheet.height is None else sheet.height / (3 - across) - around
+    if min(height, width) < _SMALLEST:
+        raise sheet.too_small("two panels and their keys need more room", legend=False)
+    figure = new_figure(sheet.width, (3 - across) * (height + around))
+    panels = []
+    for k, name in enumerate(("bound (nats per sample)", "term (nats per sample)")):
+        row, column = divmod(k, across)
+        x = column * sheet.width / across + scaled(_LEFT)
+        y = (2 - across - row) * (height + around) + around - _TOP
+        ax = axes_at(figure, (x, y, width, height))
+        ax.set_xlabel("epoch", labelpad=2)
+        ax.set_ylabel(name, labelpad=2)
+        panels.append(ax)
+    return figure, panels[0], panels[1]
 
 
 def _focus(ax: Axes, curves: list[np.ndarray]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,19 @@ import numpy as np
 import pandas as pd
 
 from genovi.embedding import Embedding
-from genovi.errors import DataError, GenoviError, MismatchError
+from genovi.errors import ConfigError, DataError, GenoviError, MismatchError
 from genovi.evaluation import read_outs
 from genovi.labels import SampleLabels
 from genovi.manifest import Manifest, read_manifest
-from genovi.plotting.coloring import ColorBy, Coloring, color_samples
+from genovi.plotting.coloring import OWN_COLUMNS, ColorBy, Coloring, color_samples, number_columns
 from genovi.plotting.training import read_history
 from genovi.resampling import Interval, intervals
 from genovi.scores import ReadOut, ReadOuts
 from genovi.structure.noise import NoiseFloor
 
 _log = logging.getLogger("genovi")
+
+MOST_NUMBERS = 12  # columns of labels that the map can be coloured by
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ class ReportContent:
     Attributes:
         run: The run.
         coloring: Population and style of every sample; clusters where there are no labels.
-        column: Label column of the populations; None where colours are clusters.
+        column: Label column of the populations; None where there is none and colours are clusters.
+        numbers: Columns of numbers that the map can be coloured by, each of shape (n_samples,), float64, NaN for none.
+        shown: The one of them that is shown first; "" for populations.
         judgement: None without labels, or where labels do not allow one.
         unjudged: Why there is none, in words; "" without labels.
     """
@@ -139,6 +143,8 @@ class ReportContent:
     column: str | None
     judgement: Judgement | None
     unjudged: str = ""
+    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
+    shown: str = ""
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -169,25 +175,53 @@ def gather(run: RunRecord, labels: SampleLabels | None, by: ColorBy) -> ReportCo
     Args:
         run: The run.
         labels: Labels of its samples; None for a report without.
-        by: Columns and settled styles.
+        by: Columns and settled styles. A column of numbers is what the map shows first; populations are then those of
+            the column that looks like it.
 
     Raises:
         ConfigError: no such column, or more populations than can be told apart.
         MismatchError: no sample has a label.
     """
-    coloring = color_samples([run.embedding], labels, replace(by, kind="categories"))
-    if labels is None:
-        return ReportContent(run, coloring, None, None)
-    column = by.color if by.color is not None else labels.default_population_column()
+    coloring = color_samples([run.embedding], labels, by)
+    shown = "" if coloring.scale is None else coloring.scale.label
+    column = by.color if not shown else _population_column(labels)
+    if labels is not None and column is None and not shown:
+        column = labels.default_population_column()
+    numbers = _numbers(run.embedding, labels, {column, by.group, shown})
+    if shown and coloring.numbers is not None:
+        numbers = {shown: coloring.numbers[0], **numbers}
+    if labels is None or column is None:
+        if shown:  # populations that nobody named are the model's clusters
+            coloring = color_samples([run.embedding], None, ColorBy(styles=by.styles))
+        return ReportContent(run, coloring, None, None, numbers=numbers, shown=shown)
     try:
         read = read_outs(run.embedding, labels, population=column, group=by.group)
     except (DataError, MismatchError) as error:
         _log.warning("the map is not compared with %s: %s", column, error)
-        return ReportContent(run, coloring, column, None, _reason(error))
+        return ReportContent(run, coloring, column, None, _reason(error), numbers, shown)
     groups = None if read.groups is None else intervals(read.groups, read.mixture_components)
     confusion = _confusion(read.populations, coloring)
     judged = Judgement(read, intervals(read.populations, read.mixture_components), groups, confusion)
-    return ReportContent(run, coloring, column, judged)
+    return ReportContent(run, coloring, column, judged, "", numbers, shown)
+
+
+def _population_column(labels: SampleLabels | None) -> str | None:
+    """The column that looks like populations, if there are labels with one."""
+    try:
+        return None if labels is None else labels.default_population_column()
+    except ConfigError:
+        return None
+
+
+def _numbers(embedding: Embedding, labels: SampleLabels | None, used: set[str | None]) -> dict[str, np.ndarray]:
+    """Other columns of numbers: those of the labels, then the embedding's own."""
+    columns = number_columns(labels, embedding.samples) if labels is not None else {}
+    found = dict([(name, values) for name, values in columns.items() if name not in used][:MOST_NUMBERS])
+    for name, attribute in OWN_COLUMNS.items():
+        values = getattr(embedding, attribute)
+        if name not in {"CLUSTER", *used, *found} and values is not None:
+            found[name] = np.asarray(values, dtype=np.float64)
+    return found
 
 
 def _reason(error: GenoviError) -> str:

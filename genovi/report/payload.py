@@ -13,14 +13,22 @@ from typing import Any
 
 import numpy as np
 
+from genovi.plotting.colors import to_hex as lch_to_hex
+from genovi.plotting.colors import to_lch
 from genovi.plotting.palette import GREY, Style
+from genovi.plotting.panel import COLORMAP
 from genovi.report.gathering import ReportContent
 
+_GROUND, _HAIR = "#1a1e23", "#e4e7eb"  # --plot of the dark page in report.css; a light hair line
+_DARKEST = 0.3  # lightness below which an outline is a dark one
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def map_data(content: ReportContent) -> dict[str, Any]:
-    """Samples, coordinates and populations, JSON-ready."""
+    """Samples, coordinates, populations and columns of numbers, JSON-ready."""
+    import matplotlib
+    from matplotlib.colors import to_hex
+
     embedding = content.run.embedding
     populations = content.coloring.populations[0]
     counts = Counter(populations)
@@ -45,6 +53,9 @@ def map_data(content: ReportContent) -> dict[str, Any]:
         "populations": [
             _style(styles[name]) | {"name": name, "group": group_of[name], "count": counts[name]} for name in names
         ],
+        "numbers": [{"name": name, "values": _floats(values)} for name, values in content.numbers.items()],
+        "shown": content.shown,
+        "scale": [to_hex(matplotlib.colormaps[COLORMAP](k / 63)) for k in range(64)],
         "unlabelled": _style(GREY) | {"name": "", "group": "", "count": counts[""]},
     }
 
@@ -73,7 +84,25 @@ def _style(style: Style) -> dict[str, Any]:
         "area": style.area,
         "line": style.line,
         "outlined": style.outlined,
+        "dark": on_dark(style),
     }
+
+
+def on_dark(style: Style) -> dict[str, str]:
+    """Fill and outline on the page's dark ground, where a dark outline or a white fill would turn things around.
+
+    A dark outline becomes a light one of the same hue, an open marker stays open, and other outlines get light enough
+    to be seen.
+    """
+    if not style.outlined:
+        return {"color": style.color, "edge": _HAIR}
+    lightness, chroma, hue = to_lch(style.edge)
+    seen = lch_to_hex((max(lightness, 0.62), chroma, hue))
+    if style.color.lower() == "#ffffff":
+        return {"color": _GROUND, "edge": seen}
+    if lightness < _DARKEST and to_lch(style.color)[0] > lightness + 0.25:
+        return {"color": style.color, "edge": lch_to_hex((0.95, min(chroma, 0.04), hue))}
+    return {"color": style.color, "edge": seen}
 
 
 def _floats(values: np.ndarray) -> str:

@@ -55,8 +55,9 @@ def scores(content: ReportContent) -> str:
     n, k = len(judged.read.populations.rows), judged.read.populations.k
     note = (
         f"{n:,} labelled samples; {k} nearest neighbours in the other four fifths of the samples. In brackets "
-        f"{COVERAGE:.0%} percentile intervals of {DRAWS:,} bootstrap draws of samples, with the map held fixed: they "
-        "say nothing of training again with another seed. Each measure is 1 where map and labels agree."
+        f"{COVERAGE:.0%} percentile intervals of {DRAWS:,} bootstrap draws of samples, moved so that their mean is the "
+        "value, with the map held fixed: they say nothing of training again with another seed. Each measure is 1 where "
+        "map and labels agree."
     )
     return _table(heads, rows, "Agreement of the map with the labels") + _note(note)
 

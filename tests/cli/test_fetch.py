@@ -283,6 +283,25 @@ def test_folders_that_cannot_be_written(shell: Any, site: Site) -> None:
     shell.refuses(5, "cannot write", *words(site))
 
 
+def test_a_call_that_brings_nothing_leaves_no_folder(shell: Any, site: Site) -> None:
+    site.files.clear()
+    failing(shell, 3, "HTTP 404", *words(site))
+    assert not Path("kg").exists()
+
+
+def test_checksums_of_an_earlier_call_that_cannot_be_read(shell: Any, site: Site) -> None:
+    Path("kg").mkdir()
+    kept = Path("kg", "published.md5")
+    kept.write_bytes(b"\xff\xfe\x00 not text")
+    shell.refuses(3, "published.md5", *words(site))
+    kept.unlink()
+    kept.mkdir()
+    failing(shell, 2, "published.md5", *words(site))
+    kept.rmdir()
+    assert shell(*words(site)).exit_code == 0
+    whole(site)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_and_gone_on_with(site: Site, tmp_path: Path, number: signal.Signals) -> None:
     path = f"{FOLDER}/{VCF}"

@@ -204,7 +204,8 @@ def test_plot_map(shell: Any, embedding: Path, panel: Path, tmp_path: Path) -> N
 
 
 def test_plot_palette_refuses(shell: Any, panel: Path, tmp_path: Path) -> None:
-    shell.refuses(2, "--force", "plot", "palette", "--labels", panel, "--out", panel)
+    Path("there.tsv").write_text("mine")
+    shell.refuses(2, "--force", "plot", "palette", "--labels", panel, "--out", "there.tsv")
     shell.refuses(3, "no such file", "plot", "palette", "--labels", "absent", "--out", "p.tsv")
     shell.refuses(2, "no label column", "plot", "palette", "--labels", panel, "--color", "x", "--out", "p.tsv")
     shell.refuses(5, "cannot write", "plot", "palette", "--labels", panel, "--out", panel / "p.tsv")

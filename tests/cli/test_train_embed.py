@@ -234,11 +234,12 @@ def test_embed_refuses_too_little_overlap(shell: Any, trained: Path, tmp_path: P
 
 
 def test_embed_dry_run_matches_and_writes_nothing(shell: Any, trained: Path, tmp_path: Path) -> None:
+    Path("new.embedding.tsv").write_text("mine")  # is in nobody's way, as nothing is written
     result = shell("embed", trained / "run", trained / "new.vcf", "--out", "new", "--dry-run")
     assert result.exit_code == 0, result.output
     assert "would embed 15 samples with 100.0 % of the model's" in result.stdout
     assert "missing in a sample: 0." in result.stdout
-    assert not list(tmp_path.iterdir())
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("new.embedding.tsv", "mine")]
     matrix, _ = cohort()
     write_vcf(tmp_path / "few.vcf", matrix.take_variants(np.arange(100)))
     shell.refuses(4, "--min-overlap", "embed", trained / "run", "few.vcf", "--out", "x", "--dry-run", "--quiet")

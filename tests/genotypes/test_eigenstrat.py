@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from genovi.errors import DataError
-from genovi.genotypes import eigenstrat
+from genovi.genotypes import ancestrymaps, batches, eigenstrat
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.reading import open_genotypes
 from genovi.genotypes.writing import write_plink1
@@ -62,7 +62,8 @@ def test_every_form_is_read(
     matrix = matrix_of(dosages)
     geno = write_eigenstrat(matrix, tmp_path_factory.mktemp("eigenstrat") / "with.dots", form)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(eigenstrat, "_BLOCK_BYTES", block)
+        patch.setattr(ancestrymaps, "_UNPACKED_BYTES", block)
+        patch.setattr(batches, "BATCH_BYTES", block)
         read = open_genotypes([geno])
     assert_same(read, matrix)
     assert read.facts.formats == (FORMS[form],)

@@ -13,7 +13,7 @@ import pytest
 from helpers import assert_same, matrix_of, needs, real_data, run_tool, simulate_structure, write_vcf
 
 from genovi.errors import ConfigError, DataError
-from genovi.genotypes import plink2
+from genovi.genotypes import batches
 from genovi.genotypes.reading import open_genotypes
 from genovi.genotypes.writing import write_plink1
 
@@ -59,7 +59,7 @@ def test_what_plink2_exports_is_the_same_as_vcf(written: Path) -> None:
 
 
 def test_blocks_do_not_show(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plink2, "_BLOCK_BYTES", 7 * 30)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 7)
     assert_same(open_genotypes([written / "p"]), open_genotypes([written / "b"]))
 
 

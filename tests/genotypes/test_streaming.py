@@ -193,19 +193,29 @@ def test_second_readings_say_why(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert_alike(at_once([path], replace(OPEN, mind=0.1)), found)
 
 
+KEEP_ONE = (
+    "import sys, logging; from pathlib import Path\n"
+    "from genovi.genotypes.filtering import filter_sources\n"
+    "from genovi.genotypes.memory import plan_memory\n"
+    "from genovi.genotypes.quality import QCConfig\n"
+    "from genovi.genotypes.reading import open_sources\n"
+    "from genovi.provenance import peak_memory_mib\n"
+    "with open_sources([Path(sys.argv[1])]) as sources:\n"
+    "    m, q = filter_sources(sources, QCConfig(extract=frozenset(['1:50000'])), plan_memory(None, None))\n"
+    "print(peak_memory_mib(), m.n_variants, q.n_variants[0])\n"
+)
+
+
+def peak_of(path: Path, n: int) -> float:
+    """Peak memory, in MiB, of a process that keeps one of ``n`` variants."""
+    result = subprocess.run([sys.executable, "-c", KEEP_ONE, path], capture_output=True, text=True, check=True)
+    peak, kept, read = map(float, result.stdout.split())
+    assert (kept, read) == (1, n)
+    return peak
+
+
 def test_reading_takes_no_more_memory_for_more_records(tmp_path: Path) -> None:
-    """Of what is dropped nothing stays: peak memory of a process that keeps one variant of many."""
-    script = (
-        "import sys, logging; from pathlib import Path\n"
-        "from genovi.genotypes.filtering import filter_sources\n"
-        "from genovi.genotypes.memory import plan_memory\n"
-        "from genovi.genotypes.quality import QCConfig\n"
-        "from genovi.genotypes.reading import open_sources\n"
-        "from genovi.provenance import peak_memory_mib\n"
-        "with open_sources([Path(sys.argv[1])]) as sources:\n"
-        "    m, q = filter_sources(sources, QCConfig(extract=frozenset(['1:50000'])), plan_memory(None, None))\n"
-        "print(peak_memory_mib(), m.n_variants, q.n_variants[0])\n"
-    )
+    """Of what is dropped nothing stays."""
     line = "\t".join(["1", "{}", "rs{}", "A", "C", ".", ".", ".", "GT", *["0/1"] * 50, *["0/0"] * 350]) + "\n"
     peaks = []
     for n in (1000, 60_000):
@@ -213,12 +223,42 @@ def test_reading_takes_no_more_memory_for_more_records(tmp_path: Path) -> None:
         text += "".join(line.format(50_000 + i, i) for i in range(n))
         path = tmp_path / f"{n}.vcf.gz"
         path.write_bytes(bgzf(text.encode()))
-        result = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
-        peak, kept, read = map(float, result.stdout.split())
-        assert (kept, read) == (1, n)
-        peaks.append(peak)
+        peaks.append(peak_of(path, n))
     # 60,000 rows are 6 MB packed, 96 MB of text, and 20 MB as Python strings
     assert peaks[1] < peaks[0] + 30
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["GENO", "pgen", *(pytest.param(form, marks=pytest.mark.verification) for form in ("TGENO", "digits"))],
+)
+def test_filesets_take_memory_for_their_variants_not_their_genotypes(tmp_path: Path, form: str) -> None:
+    """20,000 samples: a variant is 5 kB packed, and some 0.5 kB of names."""
+    n_samples, peaks = 20_000, []
+    generator = np.random.default_rng(1)
+    for n in (4000, 20_000):
+        path = tmp_path / f"{n}.geno"
+        width = n_samples // 4
+        if form == "pgen":
+            path = tmp_path / f"{n}.pgen"  # in the form of a .bed, which needs no plink2
+            path.write_bytes(b"\x6c\x1b\x01" + generator.integers(0, 256, n * width, dtype=np.uint8).tobytes())
+            variants = "#CHROM\tPOS\tID\tREF\tALT\n" + "".join(f"1\t{50_000 + i}\tv{i}\tA\tC\n" for i in range(n))
+            (tmp_path / f"{n}.pvar").write_text(variants)
+            (tmp_path / f"{n}.psam").write_text("#IID\n" + "".join(f"s{i}\n" for i in range(n_samples)))
+        else:
+            with open(path, "wb") as stream:
+                if form == "digits":
+                    stream.write((b"01" * (n_samples // 2) + b"\n") * n)
+                else:
+                    length = width if form == "GENO" else 48
+                    stream.write(f"{form} {n_samples:7d} {n:7d}".encode().ljust(length, b"\0"))
+                    stream.write(generator.integers(0, 256, n * width, dtype=np.uint8).tobytes())
+            snps = "".join(f"v{i}\t1\t0\t{50_000 + i}\tC\tA\n" for i in range(n))
+            (tmp_path / f"{n}.snp").write_text(snps)
+            (tmp_path / f"{n}.ind").write_text("".join(f"s{i} U P\n" for i in range(n_samples)))
+        peaks.append(peak_of(path, n))
+        path.unlink()
+    assert peaks[1] < peaks[0] + 40  # held whole, genotypes would be 76 MiB more
 
 
 def test_long_readings_are_announced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cohorts import POPULATIONS, cohort, drawn, panel, panels
 from matplotlib.markers import MarkerStyle
@@ -14,6 +15,10 @@ from genovi.plotting.coloring import ColorBy
 from genovi.plotting.composing import AncestryOptions
 from genovi.plotting.palette import MARKERS, make_palette
 from genovi.plotting.palettefile import COLUMNS, read_palette, write_palette
+
+
+def rgb(color: str) -> np.ndarray:
+    return np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
 
 
 def test_what_is_written_is_what_figures_show(tmp_path: Path) -> None:
@@ -27,6 +32,9 @@ def test_what_is_written_is_what_figures_show(tmp_path: Path) -> None:
         assert (again.color, again.marker, again.outlined) == (style.color, style.marker, style.outlined)
         if style.outlined:
             assert again.edge == style.edge
+        # names keep the colour of the family, whatever the outline
+        written, automatic_text = (rgb(one.text) for one in (again, style))
+        np.testing.assert_allclose(written, automatic_text, atol=0.12)
     lines = (tmp_path / "palette.tsv").read_text().splitlines()
     assert lines[0].split("\t") == list(COLUMNS)
 

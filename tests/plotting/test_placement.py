@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genovi.plotting.placement import FARTHEST, anchor_of, leader_end, place_labels, place_near
+from genovi.plotting.placement import FARTHEST, SHORTEST, anchor_of, leader_end, place_labels, place_near
 
 BOUNDS = (0.0, 0.0, 340.0, 300.0)
 
@@ -87,3 +87,25 @@ def test_labels_without_room_nearby_are_left_out(seed: int, n: int, side: float)
         for b, q in zip(kept[:i], places[:i], strict=True)
     ]
     assert max(shared, default=0.0) <= FARTHEST / 40 + 1e-9
+    along = np.linspace(0, 1, 50)[:, None]
+    for a, p in zip(kept, places, strict=True):
+        line = anchors[a] + along * (leader_end(anchors[a], p, sizes[a]) - anchors[a])
+        if np.linalg.norm(line[-1] - line[0]) > SHORTEST:
+            struck = [(np.abs(line - q) < sizes[b] / 2 - 0.01).all(axis=1).any()
+                      for b, q in zip(kept, places, strict=True) if b != a]  # fmt: skip
+            assert not any(struck)
+
+
+def test_leaders_do_not_cross_where_there_is_room() -> None:
+    anchors = np.array([[160.0, 150.0], [166.0, 150.0], [163.0, 155.0], [163.0, 145.0]])
+    cloud = np.array([163.0, 150.0]) + np.random.default_rng(1).normal(size=(400, 2)) * 5
+    sizes = np.tile([[40.0, 7.0]], (4, 1))
+    kept, places = place_near(anchors, sizes, BOUNDS, cloud)
+    assert len(kept) == 4
+    ends = [leader_end(a, p, s) for a, p, s in zip(anchors, places, sizes, strict=True)]
+    for i in range(4):
+        for j in range(i):
+            ways = np.column_stack([ends[i] - anchors[i], anchors[j] - ends[j]])
+            if abs(np.linalg.det(ways)) > 1e-9:
+                t = np.linalg.solve(ways, anchors[j] - anchors[i])
+                assert not ((t > 0) & (t < 1)).all()

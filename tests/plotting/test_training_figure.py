@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from genovi.errors import ConfigError, DataError
-from genovi.plotting.figures import style
+from genovi.plotting.figures import Sheet, style
 from genovi.plotting.training import plot_training, read_history, training_figure
 from genovi.training.monitor import EpochRecord
 
@@ -52,6 +52,28 @@ def test_without_a_held_out_bound_the_training_bound_is_drawn_alone() -> None:
     with style():
         figure = training_figure(history(every=1000))
     assert [line.get_label() for line in figure.axes[0].lines] == ["training"]
+
+
+@pytest.mark.parametrize("size", ["page", "column", "60", "150x60", "120x140"])
+def test_keys_stand_below_their_panels_on_the_sheet(size: str) -> None:
+    table = history()
+    table[["chain", "entropy", "sleep"]] = [-4.0, 3.0, 5.0]
+    sheet = Sheet.parse(size)
+    with style():
+        figure = training_figure(table, sheet)
+        figure.draw_without_rendering()
+    keys = [ax.get_legend().get_window_extent() for ax in figure.axes]
+    assert figure.get_size_inches()[0] * 72 == pytest.approx(sheet.width)
+    for key, ax in zip(keys, figure.axes, strict=True):
+        assert key.y0 >= 0
+        assert key.x1 <= figure.bbox.x1
+        assert key.y1 < ax.xaxis.label.get_window_extent().y0
+    assert not keys[0].overlaps(keys[1])
+
+
+def test_a_sheet_too_small_for_both_panels() -> None:
+    with style(), pytest.raises(ConfigError, match="--size"):
+        training_figure(history(), Sheet.parse("60x40"))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])

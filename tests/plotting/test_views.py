@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +13,15 @@ from cohorts import POPULATIONS, cohort, drawn, ordered, panel, panels, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import EllipseCollection, PathCollection
+from matplotlib.text import Text
 from scipy.stats import multivariate_normal
 
 from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError, MismatchError
 from genovi.labels import SampleLabels
 from genovi.plotting.ancestry import ancestry_figure
-from genovi.plotting.coloring import ColorBy
-from genovi.plotting.composing import AncestryOptions, Turned
+from genovi.plotting.coloring import ColorBy, Coloring
+from genovi.plotting.composing import AncestryOptions, Turned, key_of
 from genovi.plotting.figures import Sheet, style
 from genovi.plotting.palette import BACKDROP, GREY, MOST_STYLES, Style, make_palette
 from genovi.plotting.uncertainty import DRAWS, covariances, density_grid, draw_samples, mass_level
@@ -56,7 +59,7 @@ def test_numbers_get_a_colour_bar() -> None:
     assert "age" in [ax.get_title(loc="left") for ax in figure.axes]
     assert "no label (2)" in texts(figure)
     assert {"GBR", "CHB"} <= set(texts(figure))  # populations are still named
-    assert sum(counts.values()) + unlabelled == 120
+    assert (sum(counts.values()), unlabelled) == (120, 2)
 
 
 def test_numbers_that_are_few_codes_are_categories() -> None:
@@ -280,3 +283,60 @@ def test_a_sheet_too_small_for_its_legend() -> None:
 def test_without_names_and_legend() -> None:
     figure, _, _ = ancestry_figure([cohort()], labels=panel(), options=AncestryOptions(names=False, legend=False))
     assert not texts(figure)
+
+
+@pytest.mark.parametrize("size", ["page", "column"])
+def test_the_name_of_a_colour_bar_stays_on_the_sheet(size: str) -> None:
+    name = "Age at recruitment of the sample in completed years, as the questionnaire of the second visit has it"
+    labels = with_column([str(i + 0.5) for i in range(120)], name)
+    options = AncestryOptions(by=ColorBy(name), sheet=Sheet.parse(size))
+    figure, _, _ = ancestry_figure([cohort()], labels=labels, options=options)
+    figure.canvas.draw()
+    found = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text().startswith(name[:6]))
+    written = [text for text in found if text.get_visible()]
+    assert len(written) == 1
+    box, sheet = written[0].get_window_extent(figure.canvas.get_renderer()), figure.bbox
+    assert sheet.x0 <= box.x0 < box.x1 <= sheet.x1
+    assert sheet.y0 <= box.y0 < box.y1 <= sheet.y1
+
+
+def test_the_legend_of_densities_shows_patches_as_there_are_no_markers() -> None:
+    figure, _, _ = ancestry_figure([cohort()], labels=panel(), options=AncestryOptions(uncertainty="density"))
+    patches = [one for one in figure.axes[-1].collections if isinstance(one, PathCollection)]
+    assert len(patches) == len(POPULATIONS)
+    assert len({one.get_paths()[0].vertices.tobytes() for one in patches}) == 1
+    fills = {tuple(one.get_facecolor()[0]) for one in patches}
+    assert len(fills) == len(set(POPULATIONS.values()))  # a hue for each group, as in the panel
+
+
+def test_the_legend_of_very_many_samples_shows_the_colours_of_their_dots() -> None:
+    n = 300_000
+    names = np.resize(np.array(list(POPULATIONS), dtype=object), n)
+    coloring = Coloring(make_palette(POPULATIONS), (names,))
+    for count, small in ((n, True), (2500, False)):
+        shown = replace(coloring, populations=(names[:count],))
+        counts = Counter(names[:count])
+        key = key_of(shown, counts, 0, AncestryOptions(sheet=Sheet.parse("column")))
+        styles = {entry.text.split()[0]: entry.style for block in key.blocks for entry in block if entry.style}
+        for name, look in coloring.palette.styles.items():
+            assert styles[name] == (look.small if small else look)
+
+
+def test_components_of_plink2_are_read_and_keep_their_name(tmp_path: Path) -> None:
+    embedding = cohort(n_dimensions=4)
+    embedding.write_eigenvec(tmp_path / "pca.eigenvec")
+    read = Embedding.read_tsv(tmp_path / "pca.eigenvec")
+    assert (read.samples, read.method, read.axis) == (embedding.samples, "pca", "PC")
+    np.testing.assert_allclose(read.mean, embedding.mean, rtol=1e-5)
+    figure, _, _ = ancestry_figure([read], labels=panel(), options=AncestryOptions(axes=(2, 0)))
+    (ax,) = panels(figure)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("PC3", "PC1")
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.01, 1.0, 300.0, 50_000.0])
+def test_names_of_axes_stay_on_the_sheet_whatever_the_numbers(scale: float) -> None:
+    embeddings = [cohort(scale=scale), cohort(scale=scale)]
+    figure, _, _ = ancestry_figure(embeddings, labels=panel())
+    figure.canvas.draw()
+    for ax in panels(figure):
+        assert ax.yaxis.label.get_window_extent().x0 >= 0

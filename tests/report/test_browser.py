@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from runs import NASTY, POPULATIONS, cohort, write_panel, write_run
 
@@ -112,7 +113,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
     folder = tmp_path_factory.mktemp("browser")
     run = write_run(folder / "my-run", EMBEDDING)
-    labels = read_labels(write_panel(folder / "toy.panel", EMBEDDING))
+    panel = write_panel(folder / "toy.panel", EMBEDDING)
+    head, *rows = panel.read_text(encoding="utf-8").split("\n")[:-1]
+    ages = ["", *(f"{20 + i / 4}" for i in range(1, len(rows)))]
+    lines = [f"{head}\tage", *(f"{row}\t{age}" for row, age in zip(rows, ages, strict=True))]
+    panel.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    labels = read_labels(panel)
     out = write_report(run, folder / "report.html", labels=labels).path
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
@@ -234,15 +240,36 @@ def test_chosen_samples_are_exported(page: Page, tool: str) -> None:
         time.sleep(0.05)
     rows = [line.split("\t") for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
     file.unlink()
-    header = ["IID", "pop", "GROUP", "MOST_SIMILAR", "Z1", "Z2", "SD1", "SD2", "CLUSTER", "MISSING", "MISFIT"]
+    header = ["IID", "pop", "GROUP", "age", "MOST_SIMILAR", "Z1", "Z2", "SD1", "SD2", "CLUSTER", "MISSING", "MISFIT"]
     assert rows[0] == header
     assert [row[0] for row in rows[1:]] == [EMBEDDING.samples[i] for i in inside]  # in the order of the run
     for i, row in zip(inside, rows[1:], strict=True):
         if row[0] not in NASTY:
-            assert row[1:3] == list(list(POPULATIONS.items())[i // 30])
-        assert [float(cell) for cell in row[4:6]] == pytest.approx(EMBEDDING.mean[i], rel=1e-5)
+            assert row[1:4] == [*list(POPULATIONS.items())[i // 30], f"{20 + i / 4:g}"]
+        assert [float(cell) for cell in row[5:7]] == pytest.approx(EMBEDDING.mean[i], rel=1e-5)
     page.click("#clear")
     assert page.chosen().startswith("None")
+
+
+def test_colours_by_a_column_of_numbers(page: Page) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    colors = "return genoviReport.source.data.color"
+    before = page.run(colors)
+    select = Select(page.find("#color-by"))
+    assert [one.text for one in select.options] == ["pop", "age", "MISSING", "MISFIT", "CLUSTER_PROB"]
+    assert not page.find("#scale").is_displayed()
+    select.select_by_visible_text("age")
+    assert page.find("#scale").text.split("\n") == ["age: 20.25", "49.75", "(2 without, in grey)"]
+    order = int(np.argmin(np.abs(np.array(page.run("return genoviReport.source.data.x")) - EMBEDDING.mean[119, 0])))
+    last = page.run("return JSON.parse(document.getElementById('data').textContent).scale.at(-1)")
+    assert page.run(colors)[order] == last != before[order]
+    page.click("#theme")
+    assert page.run(colors)[order] == last  # the theme paints the same colours again
+    select.select_by_visible_text("pop")
+    page.click("#theme")
+    assert page.run(colors) == before
+    assert not page.find("#scale").is_displayed()
 
 
 def test_everything_is_reached_by_keys(page: Page) -> None:
@@ -260,7 +287,19 @@ def test_everything_is_reached_by_keys(page: Page) -> None:
         if name == "BODY" or "citation" in reached:
             break
     assert reached[0] == "#map"  # skips the navigation
-    for name in ("theme", "pan", "lasso", "box", "zoom-in", "reset", "find", "plot", "INPUT", "choose-shown"):
+    for name in (
+        "theme",
+        "pan",
+        "lasso",
+        "box",
+        "zoom-in",
+        "reset",
+        "color-by",
+        "find",
+        "plot",
+        "INPUT",
+        "choose-shown",
+    ):
         assert name in reached, name
     before = page.run("return genoviReport.figure.x_range.start")
     page.find("#plot").send_keys(Keys.ARROW_RIGHT)

@@ -11,16 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import REPO
 from runs import NASTY, cohort, write_panel, write_run
 
 from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError, MismatchError, ResourceError
 from genovi.labels import read_labels
 from genovi.plotting.coloring import ColorBy, color_samples
+from genovi.plotting.colors import to_lch
+from genovi.plotting.palette import make_palette
 from genovi.report.charts import Chart, Curve, Rule, draw
 from genovi.report.gathering import gather, read_run
 from genovi.report.page import report_page, write_report
-from genovi.report.payload import to_json
+from genovi.report.payload import on_dark, to_json
 from genovi.report.sections import repeat_command
 
 MANIFEST = '{"format": "genovi model", "format_version": %d}'
@@ -162,6 +165,49 @@ def test_without_labels_clusters_are_shown(run: Path) -> None:
     assert "No labels were given" in reader.text
     assert reader.data["column"] is None
     assert [s["name"] for s in reader.data["populations"]] == [f"cluster {k}" for k in range(1, 5)]  # type: ignore[attr-defined]
+
+
+def with_ages(panel: Path, path: Path) -> Path:
+    """The panel with the age of all samples but the first."""
+    head, *rows = panel.read_text().splitlines()
+    ages = ["NA", *(f"{20 + i / 4}" for i in range(1, len(rows)))]
+    path.write_text("\n".join([f"{head}\tage", *(f"{row}\t{age}" for row, age in zip(rows, ages, strict=True))]) + "\n")
+    return path
+
+
+def test_columns_of_numbers_can_be_shown(run: Path, panel: Path, tmp_path: Path) -> None:
+    labels = read_labels(with_ages(panel, tmp_path / "ages.tsv"))
+    plain, by_age = (gather(read_run(run), labels, ColorBy(color)) for color in (None, "age"))
+    assert plain.judgement is not None
+    assert by_age.judgement is not None
+    assert by_age.judgement.confusion.names == plain.judgement.confusion.names  # populations stay populations
+    data = Reader(report_page(by_age)).data
+    numbers = {one["name"]: decoded(one["values"], "<f4") for one in data["numbers"]}  # type: ignore[attr-defined]
+    assert list(numbers) == ["age", "MISSING", "MISFIT", "CLUSTER_PROB"]
+    np.testing.assert_allclose(numbers["age"][1:], 20 + np.arange(1, 120) / 4)
+    assert np.isnan(numbers["age"][0])
+    assert (data["shown"], data["column"]) == ("age", "pop")
+    assert Reader(report_page(plain)).data["shown"] == ""
+
+
+def test_numbers_without_populations(run: Path, panel: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ages.tsv"
+    rows = [line.split("\t") for line in with_ages(panel, path).read_text().splitlines()]
+    path.write_text("".join(f"{row[0]}\t{row[-1]}\n" for row in rows))
+    content = gather(read_run(run), read_labels(path), ColorBy("age"))
+    assert (content.shown, content.column, content.judgement) == ("age", None, None)
+    names = [one["name"] for one in Reader(report_page(content)).data["populations"]]  # type: ignore[attr-defined]
+    assert names == [f"cluster {k}" for k in range(1, 5)]
+
+
+def test_outlines_are_seen_on_dark_ground() -> None:
+    ground = to_lch("#1a1e23")[0]
+    assert "--plot: #1a1e23" in (REPO / "genovi/report/assets/report.css").read_text()
+    groups = {f"p{i}": f"g{i % 12}" for i in range(144)}
+    for style in make_palette(groups).styles.values():
+        dark = on_dark(style)
+        assert to_lch(dark["edge"])[0] > ground + 0.35
+        assert (dark["color"] == "#1a1e23") == (style.color == "#ffffff")
 
 
 def test_labels_that_cannot_judge_still_colour(run: Path, tmp_path: Path) -> None:

@@ -62,6 +62,14 @@ def test_few_labels_name_the_others(made: Path, tmp_path: Path) -> None:
         assert accuracy(made, tmp_path / "new.labels.tsv") > 0.85
 
 
+def test_all_outputs_are_looked_for_before_anything_is_read(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.labels.tsv").write_text("mine")
+    result = typed("embed", made / "run", tmp_path / "absent.vcf", "--out", tmp_path / "new", "--device", "cpu")
+    assert result.exit_code == 2, result.output
+    assert "new.labels.tsv" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["new.labels.tsv"]
+
+
 def test_the_manifest_says_so_and_names_nobody(made: Path) -> None:
     record = json.loads((made / "run" / "model.json").read_text())
     expected = {"column": "pop", "classes": ["pop1", "pop2", "pop3"], "labelled": 12}

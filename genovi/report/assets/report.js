@@ -18,6 +18,7 @@
   const clusterProb = optional(data.clusterProb, floats);
   const population = codes(data.population);
   const similar = optional(data.similar, codes);
+  const numbers = data.numbers.map(({ name, values }) => ({ name, values: floats(values) }));
   const styles = [data.unlabelled, ...data.populations];
   const labelled = data.column !== null;
   const number = (value, digits = 3) => Number(value.toPrecision(digits)).toString().replace("-", "\u2212");
@@ -57,6 +58,21 @@
   const axisName = (k) => `Z${k + 1}`;
 
   const style = (f) => pick(Array.from(population, (p) => f(styles[p], p)));
+  let colored = null; // the numbers that give the colours; null for populations
+  const span = (values) => {
+    let [low, high] = [Infinity, -Infinity];
+    for (const value of values) {
+      if (value < low) low = value; // false for NaN, as it should be
+      if (value > high) high = value;
+    }
+    return [low, high];
+  };
+  const scaled = () => {
+    const [low, high] = span(colored.values);
+    const last = data.scale.length - 1;
+    return pick(Array.from(colored.values, (value) =>
+      (Number.isNaN(value) ? data.unlabelled.color : data.scale[high > low ? Math.round((last * (value - low)) / (high - low)) : last >> 1])));
+  };
   const source = new Bokeh.ColumnDataSource({
     data: {
       x: pick(xOf()), y: pick(yOf()), size: style((s, p) => sizes[p]), color: style((s) => s.color),
@@ -127,6 +143,7 @@
     p: "M-6-6Q0-3 6-6Q3 0 6 6Q0 3-6 6Q-3 0-6-6Z", h: "M-6 0-3-5.2H3L6 0 3 5.2H-3Z",
     "*": "M0-6.5 1.7-2.2 6.4-2 2.7.9 4 5.4 0 2.9-4 5.4-2.7.9-6.4-2-1.7-2.2Z",
   };
+  const swatches = []; // [shape, style]: the theme paints them
   const swatch = (s) => {
     const space = "http://www.w3.org/2000/svg";
     const svg = document.createElementNS(space, "svg");
@@ -136,10 +153,8 @@
     if (SHAPES[key]) shape.setAttribute("d", SHAPES[key]);
     else shape.setAttribute("r", "5.5");
     if (s.marker === "X") shape.setAttribute("transform", "rotate(45)");
-    shape.setAttribute("fill", s.color);
-    shape.setAttribute("stroke", s.edge);
     shape.setAttribute("stroke-width", s.outlined ? "2" : "0.7");
-    shape.setAttribute("class", s.outlined ? "" : "thin");
+    swatches.push([shape, s]);
     svg.append(shape);
     return svg;
   };
@@ -209,6 +224,7 @@
   };
 
   // ------------------------------------------------------------------------------------------- one sample: hover, click
+  const OWN = new Set(["MISSING", "MISFIT", "CLUSTER_PROB"]); // said in words of their own
   let current = null;
   const populationOf = (i) => (population[i] ? styles[population[i]].name : "no label");
   const facts = (i) => {
@@ -217,6 +233,9 @@
     if (similar !== null && similar[i]) pairs.push(["most similar reference population", styles[similar[i]].name]);
     const value = (k) => number(mean[k][i]) + (std === null ? "" : ` \u00b1 ${number(std[k][i], 2)}`);
     mean.forEach((_, k) => pairs.push([axisName(k), value(k)]));
+    for (const { name, values } of numbers) {
+      if (!OWN.has(name)) pairs.push([name, Number.isNaN(values[i]) ? "none" : number(values[i], 4)]);
+    }
     if (missing !== null) pairs.push(["missing", `${number(100 * missing[i], 2)} %`]);
     if (misfit !== null) pairs.push(["misfit", number(misfit[i])]);
     if (cluster !== null) pairs.push(["cluster", `${cluster[i]}${clusterProb === null ? "" : ` (probability ${number(clusterProb[i], 2)})`}`]);
@@ -342,6 +361,9 @@
     const columns = [["IID", (i) => names[i]]];
     if (labelled) columns.push([data.column, (i) => (population[i] ? styles[population[i]].name : "")]);
     if (labelled && styles.some((s) => s.group)) columns.push(["GROUP", (i) => styles[population[i]].group]);
+    for (const { name, values } of numbers) {
+      if (!OWN.has(name)) columns.push([name, (i) => (Number.isNaN(values[i]) ? "" : six(values[i]))]);
+    }
     if (similar !== null) columns.push(["MOST_SIMILAR", (i) => (similar[i] ? styles[similar[i]].name : "")]);
     mean.forEach((values, k) => columns.push([axisName(k), (i) => six(values[i])]));
     (std ?? []).forEach((values, k) => columns.push([`SD${k + 1}`, (i) => six(values[i])]));
@@ -369,12 +391,22 @@
       axis.setv({ axis_label_text_color: color("soft"), major_label_text_color: color("soft"), axis_line_color: color("soft"), major_tick_line_color: color("soft"), minor_tick_line_color: null, axis_label_text_font_style: "normal" });
     }
     for (const grid of [...figure.xgrids, ...figure.ygrids]) grid.grid_line_color = color("grid");
-    // fills are those of genovi plot ancestry; on dark ground a light hair line keeps dark ones visible
+    // fills are those of genovi plot ancestry; on dark ground light outlines keep dark and open ones visible
     const dark = root.dataset.theme === "dark";
-    const edge = styles.map((s) => (dark && !s.outlined ? "#e4e7eb" : s.edge));
-    const line = styles.map((s, p) => (dark && !s.outlined ? Math.min(0.7, 0.09 * sizes[p]) : s.line * sizes[p]));
-    source.data = { ...source.data, edge: style((s, p) => edge[p]), line: style((s, p) => line[p]) };
-    document.querySelectorAll("#legend .thin").forEach((shape) => { shape.style.stroke = dark ? "#e4e7eb" : ""; });
+    const look = (s) => (dark ? s.dark : s);
+    const hair = styles.map((s, p) => (dark ? Math.min(0.7, 0.09 * sizes[p]) : 0.06 * sizes[p]));
+    const line = styles.map((s, p) => (s.outlined && colored === null ? s.line * sizes[p] : hair[p]));
+    const rim = dark ? "#7d8794" : "#33383f"; // around points that are coloured by numbers
+    source.data = {
+      ...source.data,
+      color: colored === null ? style((s) => look(s).color) : scaled(),
+      edge: style((s) => (colored === null ? look(s).edge : rim)), line: style((s, p) => line[p]),
+    };
+    for (const [shape, s] of swatches) {
+      shape.setAttribute("fill", colored === null ? look(s).color : "none");
+      shape.setAttribute("stroke", colored === null ? look(s).edge : color("soft"));
+      shape.setAttribute("stroke-width", s.outlined || colored !== null ? "2" : "0.7");
+    }
     ring.glyph.line_color = color("ring");
     ellipses.forEach((e) => e.glyph.setv({ fill_color: color("ring"), line_color: color("ring"), line_alpha: 0.8 }));
   };
@@ -441,6 +473,26 @@
     figure.properties.inner_width.change.connect(resized);
     figure.properties.inner_height.change.connect(resized);
   };
+  const wireColors = () => {
+    const select = byId("color-by");
+    select.append(make("option", labelled ? data.column : "clusters", { value: "-1" }));
+    numbers.forEach(({ name }, k) => select.append(make("option", name, { value: k })));
+    const change = () => {
+      colored = numbers[select.value] ?? null;
+      byId("scale").hidden = colored === null;
+      if (colored !== null) {
+        const absent = colored.values.reduce((sum, value) => sum + Number.isNaN(value), 0);
+        const [low, high] = span(colored.values);
+        byId("scale-low").textContent = `${colored.name}: ${number(low, 4)}`;
+        byId("scale-high").textContent = number(high, 4);
+        byId("scale-none").textContent = absent ? `(${count(absent)} without, in grey)` : "";
+        byId("scale-bar").style.background = `linear-gradient(to right, ${data.scale.join()})`;
+      }
+    };
+    select.value = String(numbers.findIndex(({ name }) => name === data.shown));
+    select.addEventListener("change", () => { change(); paint(); });
+    change();
+  };
   const wireAxes = () => {
     if (mean.length < 3) return;
     byId("axes").hidden = false;
@@ -459,8 +511,9 @@
     }
   };
 
-  setTheme(preferred.matches);
   buildLegend();
+  wireColors();
+  setTheme(preferred.matches); // paints
   figure.xaxes[0].axis_label = axisName(0);
   figure.yaxes[0].axis_label = flat ? "" : axisName(1);
   if (flat) figure.yaxes[0].visible = false;

@@ -3,8 +3,8 @@
     X = U S V',   scores  U S = X V,   X: samples x variants (standardised, missing = 0)
 
 Exact up to ``EXACT_SAMPLES`` samples, through the Gram matrix G = X X' = U S^2 U', accumulated over blocks of
-variants; above that by randomised subspace iteration on the same blocks (Halko, Martinsson, Tropp 2011, SIAM Review
-53(2):217, algorithm 4.4). Memory is one block of variants plus G (exact) or a few vectors (randomised).
+variants; above that from a randomised block Krylov space on the same blocks (Musco and Musco 2015, NeurIPS, algorithm
+2; block Lanczos: Golub and Underwood 1977). Memory is one block of variants plus G (exact) or 480 numbers a sample.
 The sign of each axis is fixed so that the loading of largest size is positive.
 
 X X' is a sum over variants: several ranks, each with a range of them, sum G or its products with vectors. What follows
@@ -27,8 +27,7 @@ from genovi.structure.standardise import Standardiser
 
 EXACT_SAMPLES = 5000
 _BLOCK_VALUES = 2**24  # standardised genotypes held at once: 64 MiB of float32
-_OVERSAMPLE = 20
-_ITERATIONS = 12
+_WIDTH, _STEPS = 40, 12  # of the Krylov basis; see benchmarks/README.md
 _PROBES = 20
 
 
@@ -154,27 +153,61 @@ def _randomised(
     matrix: GenotypeMatrix, standardiser: Standardiser, k: int, seeds: Seeds, ranks: Ranks
 ) -> tuple[np.ndarray, np.ndarray, float, float]:
     n = matrix.n_samples
-    width = min(k + _OVERSAMPLE, n)
     generator = seeds.numpy("pca")
-    basis = ranks.same(np.linalg.qr(generator.standard_normal((n, width)).astype(np.float32))[0])
-    for _ in range(_ITERATIONS):
-        product, trace = _gram_times(matrix, standardiser, basis, ranks)
-        basis = ranks.same(np.linalg.qr(product)[0] if ranks.first else basis)
+    width = min(_WIDTH, max(1, n // 8))
+    start = ranks.same(np.linalg.qr(generator.standard_normal((n, width)).astype(np.float32))[0])
+    steps = max(1, min(_STEPS, n // width - 1))  # the space must stay smaller than that of all samples
+    basis, small, trace = _krylov(matrix, standardiser, start, steps, ranks)
     # Probes orthogonal to the basis see the rest of the spectrum (Hutchinson): E ||(G - m) w||^2 = sum (lambda - m)^2.
     # The scatter about the mean m is what the noise floor needs; ||G w||^2 would bury it in the variance of m^2.
     probes = generator.standard_normal((n, _PROBES)).astype(np.float32)
     probes -= basis @ (basis.T @ probes)
-    product, trace = _gram_times(matrix, standardiser, np.hstack([basis, probes]), ranks)
-    # Rayleigh-Ritz: G restricted to the basis
-    small = (basis.T @ product[:, :width]).astype(np.float64)
-    values, vectors = np.linalg.eigh((small + small.T) / 2)
+    product, _ = _gram_times(matrix, standardiser, ranks.same(probes), ranks)
+    values, vectors = np.linalg.eigh(small)
     order = np.argsort(values)[::-1][:k]
-    left = basis.astype(np.float64) @ vectors[:, order]
-    rest_trace, rest = trace - float(values.sum()), max(n - width, 1)
+    left = basis @ vectors[:, order]
+    rest_trace, rest = trace - float(values.sum()), max(n - basis.shape[1], 1)
     mean = rest_trace / rest
-    scatter = float(((product[:, width:].astype(np.float64) - mean * probes) ** 2).sum()) / _PROBES
+    scatter = float(((product.astype(np.float64) - mean * probes) ** 2).sum()) / _PROBES
     square = float((values**2).sum()) + scatter + mean * rest_trace
     return ranks.same((np.sqrt(np.maximum(values[order], 0)), left, trace, square))
+
+
+def _krylov(
+    matrix: GenotypeMatrix, standardiser: Standardiser, start: np.ndarray, steps: int, ranks: Ranks
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Block Lanczos: an orthonormal basis Q of span{Y, GY, G^2 Y, ..}, and Q'GQ, which is block tridiagonal.
+
+    Every block is made orthogonal to all before it, not only to the last two as exact arithmetic would have it.
+
+    Args:
+        matrix: As for ``fit_axes``.
+        standardiser: As there.
+        start: Y, orthonormal, shape (n_samples, width), float32.
+        steps: Passes over the genotypes.
+        ranks: As there.
+
+    Returns:
+        Q, shape (n_samples, steps * width), float32; Q'GQ, float64; and trace(G).
+    """
+    n, width = start.shape
+    basis = np.empty((n, steps * width), dtype=np.float32)
+    small = np.zeros((steps * width, steps * width))
+    block, trace = start, 0.0
+    for step in range(steps):
+        here = slice(step * width, (step + 1) * width)
+        basis[:, here] = block
+        product, trace = _gram_times(matrix, standardiser, block, ranks)
+        small[here, here] = block.T @ product
+        if step + 1 == steps:
+            break
+        done = basis[:, : here.stop]
+        for _ in range(2 if ranks.first else 0):  # once leaves what rounding makes of the largest axes
+            product -= done @ (done.T @ product)
+        block, factor = ranks.same(np.linalg.qr(product) if ranks.first else (block, block))
+        after = slice(here.stop, here.stop + width)
+        small[after, here], small[here, after] = factor, factor.T
+    return basis, (small + small.T) / 2, trace
 
 
 def _gram_times(

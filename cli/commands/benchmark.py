@@ -11,6 +11,7 @@ from genovi.comparison.methods import METHODS, parse_methods
 from genovi.errors import ConfigError
 from genovi.model.config import ModelConfig
 from genovi.training.config import TrainingConfig
+from genovi_cli import modeloptions as modelopt
 from genovi_cli import options as opt
 from genovi_cli.commands.common import qc_config, start_provenance
 from genovi_cli.commands.train import parse_indep_pairwise, parse_pcs
@@ -54,16 +55,16 @@ def benchmark(
     autosome: opt.Autosome = None,
     build: opt.Build = None,
     no_long_range_ld: opt.NoLongRangeLd = False,
-    latent_dim: opt.LatentDim = _MODEL.latent_dim,
-    prior: opt.Prior = _MODEL.prior,
-    steps: opt.Steps = _MODEL.steps,
-    pcs: opt.Pcs = "auto",
-    draws: opt.Draws = _TRAINING.draws,
-    epochs: opt.Epochs = _TRAINING.epochs,
-    batch_size: opt.BatchSize = _TRAINING.batch_size,
-    lr: opt.LearningRate = _TRAINING.lr,
-    device: opt.Device = _TRAINING.device,
-    threads: opt.Threads = _TRAINING.threads,
+    latent_dim: modelopt.LatentDim = _MODEL.latent_dim,
+    prior: modelopt.Prior = _MODEL.prior,
+    steps: modelopt.Steps = _MODEL.steps,
+    pcs: modelopt.Pcs = "auto",
+    draws: modelopt.Draws = _TRAINING.draws,
+    epochs: modelopt.Epochs = _TRAINING.epochs,
+    batch_size: modelopt.BatchSize = _TRAINING.batch_size,
+    lr: modelopt.LearningRate = _TRAINING.lr,
+    device: modelopt.Device = _TRAINING.device,
+    threads: modelopt.Threads = _TRAINING.threads,
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Fits at once, each in a process of its own.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Remove an earlier benchmark in DIR and start anew.")] = False,
     quiet: opt.Quiet = False,

@@ -14,10 +14,7 @@ from genovi_cli.console import Display, reporting
 
 
 def card(
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", show_default=False, help="Folder of genovi train, or file of genovi export."),
-    ],
+    run: opt.RunOrExport,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="CARD.md", show_default=False, help="File to write. [default: the screen]"),

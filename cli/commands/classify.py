@@ -10,6 +10,7 @@ import typer
 from genovi.errors import ConfigError
 from genovi.files import check_writable
 from genovi.training.config import TrainingConfig
+from genovi_cli import modeloptions as modelopt
 from genovi_cli import options as opt
 from genovi_cli.commands.common import start_provenance
 from genovi_cli.console import Display, RunLog, reporting
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
 
 def classify(
     ctx: typer.Context,
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", show_default=False, help="Folder of genovi train, or file of genovi export."),
-    ],
+    run: opt.RunOrExport,
     inputs: opt.Inputs,
     out: Annotated[
         Path,
@@ -62,8 +60,8 @@ def classify(
     min_overlap: opt.MinOverlap = 0.5,
     match_by: opt.MatchBy = "position",
     build: opt.InputBuild = "auto",
-    device: opt.Device = TrainingConfig.device,
-    threads: opt.AllThreads = None,
+    device: modelopt.Device = TrainingConfig.device,
+    threads: modelopt.AllThreads = None,
     force: opt.Force = False,
     quiet: opt.Quiet = False,
 ) -> None:

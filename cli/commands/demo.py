@@ -14,6 +14,7 @@ from genovi.files import check_writable
 from genovi.model.config import ModelConfig
 from genovi.provenance import Provenance
 from genovi.training.config import TrainingConfig
+from genovi_cli import modeloptions as modelopt
 from genovi_cli import options as opt
 from genovi_cli.commands.common import read_embedding, start_provenance, typed
 from genovi_cli.commands.evaluate import score_lines, write_scores
@@ -27,8 +28,8 @@ _FILES = ("demo_train.vcf.gz", "demo_new.vcf.gz", "demo.panel")
 def demo(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")] = Path("genovi-demo"),
-    epochs: opt.Epochs = TrainingConfig.epochs,
-    threads: opt.Threads = TrainingConfig.threads,
+    epochs: modelopt.Epochs = TrainingConfig.epochs,
+    threads: modelopt.Threads = TrainingConfig.threads,
     force: opt.Force = False,
     quiet: opt.Quiet = False,
 ) -> None:

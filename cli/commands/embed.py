@@ -9,6 +9,7 @@ import typer
 
 from genovi.files import check_writable
 from genovi.training.config import TrainingConfig
+from genovi_cli import modeloptions as modelopt
 from genovi_cli import options as opt
 from genovi_cli.commands.common import start_provenance
 from genovi_cli.console import Display, RunLog, reporting
@@ -16,10 +17,7 @@ from genovi_cli.console import Display, RunLog, reporting
 
 def embed(
     ctx: typer.Context,
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", show_default=False, help="Folder of genovi train, or file of genovi export."),
-    ],
+    run: opt.RunOrExport,
     inputs: opt.Inputs,
     out: Annotated[
         Path,
@@ -39,8 +37,8 @@ def embed(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Match and check, say what would be done, and write nothing.")
     ] = False,
-    device: opt.Device = TrainingConfig.device,
-    threads: opt.AllThreads = None,
+    device: modelopt.Device = TrainingConfig.device,
+    threads: modelopt.AllThreads = None,
     force: opt.Force = False,
     quiet: opt.Quiet = False,
 ) -> None:

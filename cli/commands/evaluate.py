@@ -14,6 +14,7 @@ from genovi.errors import ConfigError
 from genovi.files import atomic_path, check_writable
 from genovi.provenance import Provenance
 from genovi.training.config import TrainingConfig
+from genovi_cli import modeloptions as modelopt
 from genovi_cli import options as opt
 from genovi_cli.commands.common import read_embedding, start_provenance, typed
 from genovi_cli.console import Display, reporting
@@ -78,8 +79,8 @@ def evaluate(
     min_overlap: opt.MinOverlap = _MIN_OVERLAP,
     match_by: opt.MatchBy = _MATCH_BY,
     build: opt.InputBuild = _BUILD,
-    device: opt.Device = TrainingConfig.device,
-    threads: opt.AllThreads = None,
+    device: modelopt.Device = TrainingConfig.device,
+    threads: modelopt.AllThreads = None,
     force: opt.Force = False,
 ) -> None:
     """Measure how well an embedding separates labelled populations.

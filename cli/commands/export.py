@@ -12,7 +12,7 @@ from genovi_cli.console import Display, reporting
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder that genovi train wrote.")],
+    run: opt.Run,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.genovi", show_default=False, help="The file to write.")],
     keep_embedding: Annotated[
         bool,

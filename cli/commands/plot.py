@@ -213,7 +213,7 @@ def palette(
 
 def training(
     ctx: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder that genovi train wrote.")],
+    run: opt.Run,
     out: opt.Figure,
     style: opt.Style = None,
     size: opt.Size = "page",

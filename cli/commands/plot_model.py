@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,12 +10,10 @@ from genovi_cli import options as opt
 from genovi_cli.commands.common import typed
 from genovi_cli.console import Display, reporting
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder that genovi train wrote.")]
-
 
 def latent(
     ctx: typer.Context,
-    run: Run,
+    run: opt.Run,
     out: opt.Figure,
     field: Annotated[
         str,
@@ -44,7 +41,7 @@ def latent(
 
 def posterior(
     ctx: typer.Context,
-    run: Run,
+    run: opt.Run,
     inputs: opt.Inputs,
     sample: Annotated[str, typer.Option("--sample", metavar="ID", show_default=False, help="The sample.")],
     out: opt.Figure,

@@ -16,7 +16,7 @@ from genovi_cli.console import Display, RunLog, reporting
 
 def report(
     ctx: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder that genovi train wrote.")],
+    run: opt.Run,
     out: Annotated[
         Path,
         typer.Option("--out", metavar="REPORT.html", show_default=False, help="Writes REPORT.html and REPORT.log."),

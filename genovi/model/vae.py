@@ -181,9 +181,8 @@ class LatentModel(nn.Module):
         poor = found.effective_size < POOR
         if not poor.any():
             return found
-        each = draws // (LADDER_RUNGS + 1)
         some = None if whitener is None else whitener[poor]
-        return found.put(poor, self._search(x[poor], found.take(poor), seed, each, draws - LADDER_RUNGS * each, some))
+        return found.put(poor, self._search(x[poor], found.take(poor), seed, some))
 
     def _incomplete(self, x: Data, draws: int, seed: int, excess: Tensor) -> ImportanceSample:
         """Those that miss little, whose posterior is hardly wider than that of complete ones, apart from the others."""
@@ -198,18 +197,18 @@ class LatentModel(nn.Module):
     def _far(self, x: Data, draws: int, seed: int, excess: Tensor) -> ImportanceSample:
         """The posterior of the likeliest complete data is where to look, but too narrow."""
         guess = self._near(self.likelihood.expected(x, excess), draws, seed, None)
-        each = draws // LADDER_RUNGS
-        return self._search(x, guess, seed, each, draws // 4, self.likelihood.whitener(excess))
+        return self._search(x, guess, seed, self.likelihood.whitener(excess))
 
-    def _search(
-        self, x: Data, guess: ImportanceSample, seed: int, each: int, from_prior: int, whitener: Tensor | None = None
-    ) -> ImportanceSample:
+    def _search(self, x: Data, guess: ImportanceSample, seed: int, whitener: Tensor | None = None) -> ImportanceSample:
         """Draws about a guess that may be far off: ever wider Gaussians and the prior, then rounds of a fitted one.
 
-        Two rounds for all rows, and up to ``_ROUNDS`` for those whose weights still lie on few draws.
+        As many draws as the guess has. Two rounds for all rows, and up to ``_ROUNDS`` for those whose weights still
+        lie on few draws.
         """
         generator = torch.Generator(device=x.device).manual_seed(seed)
-        prior = (self.prior.sample(from_prior, Noise(generator)), self.prior.log_density)
+        draws = len(guess.z)
+        each = draws // (LADDER_RUNGS + 1)
+        prior = (self.prior.sample(draws - LADDER_RUNGS * each, Noise(generator)), self.prior.log_density)
         found = widen(guess, partial(self.log_joint, x, whitener=whitener), prior, seed, each)
         for done in range(_ROUNDS):
             poor = torch.ones_like(found.effective_size, dtype=torch.bool) if done < 2 else found.effective_size < POOR

@@ -173,7 +173,7 @@ def excess_of(n: int, sizes: float, k: int = 3) -> np.ndarray:
     return np.repeat((turn * (sizes * np.array([1.0, 0.1, 0.02]))) @ turn.T, n).reshape(k, k, n).transpose(2, 0, 1)
 
 
-@pytest.mark.parametrize("size", [0.3, 3.0, 30.0, 1e4])
+@pytest.mark.parametrize("size", [0.03, 0.3, 3.0, 30.0, 1e4])
 def test_incomplete_samples_get_the_posterior_under_their_own_noise(trained: LatentModel, size: float) -> None:
     x = clusters(12)
     excess = excess_of(12, size)
@@ -222,3 +222,17 @@ def test_misfit_is_about_one_for_the_models_own_data_and_large_elsewhere(trained
     unseen = embed(trained, elsewhere, excess=hidden).misfit
     assert unseen is not None
     assert unseen[1:].mean() < 1.0  # what a sample lacks cannot speak against it
+
+
+def test_samples_that_miss_little_do_not_depend_on_those_that_miss_much(trained: LatentModel) -> None:
+    x, excess = clusters(12), excess_of(12, 1.0)
+    excess[::3] *= 1e-4
+    excess[::4] *= 1e-2
+    blur = trained.likelihood.blur(torch.as_tensor(excess))
+    assert 2 < (blur < 0.25).sum() < 9
+    together = embed(trained, x, excess=excess)
+    for half in (slice(0, 6), slice(6, 12), slice(1, 12, 2)):
+        components = Components(x[half], np.linspace(0, 0.5, 12)[half], excess[half])
+        apart = encode(trained, components, together.samples[half], 3, CPU)
+        np.testing.assert_allclose(apart.mean, together.mean[half], atol=1e-5)
+        np.testing.assert_allclose(apart.std, together.std[half], rtol=1e-4)  # type: ignore[arg-type, index]

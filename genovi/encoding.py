@@ -27,7 +27,7 @@ from genovi.model.vae import LatentModel
 from genovi.structure.projection import Projection
 
 DRAWS = 256
-_ROWS = 4096
+_ROWS = 512  # their draws and clusters are held at once
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Components:
         return Components(projection.scores / noise_scale, projection.missing, excess, genotypes)
 
     def parts(self) -> Iterator[tuple[np.ndarray, Data, Tensor | None]]:
-        """Rows, their x and their excess, complete samples apart from incomplete ones, at most 4,096 at once."""
+        """Rows, their x and their excess, complete samples apart from incomplete ones, at most 512 at once."""
         incomplete = np.zeros(len(self.x), dtype=bool) if self.excess is None else self.missing > 0
         for which, excess in ((~incomplete, None), (incomplete, self.excess)):
             rows = np.flatnonzero(which)

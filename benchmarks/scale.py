@@ -157,7 +157,9 @@ def carry_on(one: dict[str, Any]) -> list[str]:
     n, m = _BIOBANK
     times = n * m / (one["samples"] * one["variants"])
     hours = {part: one["seconds"][part] * (1 if part == "training" else times) / 3600 for part in _PARTS}
-    said = ", ".join(f"{part} {value:.1f} h" for part, value in hours.items())
+    said = ", ".join(
+        f"{part} {value:.1f} h" if value >= 0.1 else f"{part} {60 * value:.1f} min" for part, value in hours.items()
+    )
     return [
         f"{n:,} samples x {m:,} variants, in proportion to the last row: {said}; {n * m / 4 / 2**30:.0f} GiB of packed "
         "genotypes, in memory or on disk."

@@ -43,10 +43,19 @@ _pass_over_scipy()
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` compiled on first call, and kept on disk where there is a place for it."""
+    return _compiled(function, parallel=False)
+
+
+def compiled_in_parallel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same with ``numba.prange`` loops shared by the threads of numba."""
+    return _compiled(function, parallel=True)
+
+
+def _compiled(function: Callable[..., Any], parallel: bool) -> Callable[..., Any]:
     try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return numba.njit(nogil=True)(function)
+        return numba.njit(cache=True, nogil=True, parallel=parallel)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written, as in a container
+        return numba.njit(nogil=True, parallel=parallel)(function)
 
 
 @compiled

@@ -8,10 +8,12 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from genovi.genotypes.kernels import compiled_in_parallel
+
 _GROUP = 16  # bytes of samples that a thread takes at once: their sums stay in its cache
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)
+@compiled_in_parallel
 def count_missing(packed: np.ndarray, n_samples: int, count: np.ndarray) -> None:
     """Missing genotypes of each variant.
 
@@ -32,7 +34,7 @@ def count_missing(packed: np.ndarray, n_samples: int, count: np.ndarray) -> None
         count[v] = total
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)
+@compiled_in_parallel
 def add_products(
     packed: np.ndarray, n_samples: int, loadings: np.ndarray, lost: np.ndarray, n_missing: np.ndarray
 ) -> None:

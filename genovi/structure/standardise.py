@@ -15,10 +15,11 @@ import numba
 import numpy as np
 
 from genovi.errors import DataError
+from genovi.genotypes.kernels import compiled_in_parallel
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)
+@compiled_in_parallel
 def _lookup(packed: np.ndarray, table: np.ndarray, n_samples: int, out: np.ndarray) -> None:
     for v in numba.prange(packed.shape[0]):
         for s in range(n_samples):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import allel
 import numpy as np
 import pytest
@@ -77,3 +80,15 @@ def test_variants_that_do_not_vary_are_refused_by_name(row: list[int]) -> None:
     matrix = matrix_of(np.array([[0, 1, 2], row], dtype=np.int8))
     with pytest.raises(DataError, match=r"1 variants do not vary .*2:50000"):
         Standardiser.fit(matrix)
+
+
+def test_loops_are_compiled_where_nothing_can_be_kept() -> None:
+    """As in a container whose files are only to be read."""
+    code = (
+        "import importlib, numba.core.caching as caching\n"
+        "caching.CacheImpl._locator_classes = []\n"
+        "for name in ('genotypes.kernels', 'genotypes.linekernels', 'genotypes.kingkernels', 'genotypes.hwekernels',\n"
+        "             'structure.standardise', 'structure.gaps'): importlib.import_module(f'genovi.{name}')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ axis, the sine of its angle to the space of the first hundred axes found.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ import numpy as np
 from genovi.genotypes.filtering import apply_qc
 from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_genotypes
-from genovi.structure.pca import row_blocks
+from genovi.ranks import ALONE
+from genovi.structure import pca
 from genovi.structure.standardise import Standardiser
 
 _LEADING = (10, 20, 40)
@@ -46,7 +48,7 @@ def compare(path: Path, seeds: int) -> str:
     matrix, _ = apply_qc(open_genotypes([path]), QCConfig(build="none"))
     standardiser = Standardiser.fit(matrix)
     gram = np.zeros((matrix.n_samples, matrix.n_samples), dtype=np.float32)
-    for rows in row_blocks(matrix):
+    for rows in pca.row_blocks(matrix):
         block = standardiser.transform(matrix, rows)
         gram += block.T @ block
     values, vectors = np.linalg.eigh(gram.astype(np.float64))
@@ -54,9 +56,15 @@ def compare(path: Path, seeds: int) -> str:
     head = ["method", "columns", "passes", *(f"eigenvalues 1-{k}" for k in _LEADING), *(f"axis {j}" for j in _AXES)]
     lines = [f"**{path.stem}** ({matrix.n_samples:,} samples x {matrix.n_variants:,} variants)", ""]
     lines += ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
-    for name, function, sizes in (("subspace", subspace, _SUBSPACE), ("Krylov", krylov, _KRYLOV)):
+
+    def krylov(start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        basis, small, _ = pca._krylov(matrix, standardiser, start, steps, ALONE)
+        return ritz(small, basis)
+
+    for name, function, sizes in (("subspace", partial(subspace, gram), _SUBSPACE), ("Krylov", krylov, _KRYLOV)):
         for width, steps in sizes:
-            found = [function(gram, width, steps, np.random.default_rng(seed)) for seed in range(seeds)]
+            starts = [np.random.default_rng(seed).standard_normal((len(gram), width)) for seed in range(seeds)]
+            found = [function(np.linalg.qr(start.astype(np.float32))[0], steps) for start in starts]
             errors = np.median([errors_of(one, values, vectors) for one in found], axis=0)
             passes = steps + (name == "subspace")  # the last for the values
             cells = [f"{name} {width} x {steps}", f"{passes * width}", f"{passes}", *(f"{e:.0e}" for e in errors)]
@@ -73,27 +81,11 @@ def errors_of(found: tuple[np.ndarray, np.ndarray], values: np.ndarray, vectors:
     return of_values + [np.sqrt(max(0.0, 1 - one)) for one in inside]
 
 
-def subspace(gram: np.ndarray, width: int, steps: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def subspace(gram: np.ndarray, basis: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Halko, Martinsson, Tropp (2011), algorithm 4.4: eigenvalues and axes."""
-    basis = np.linalg.qr(rng.standard_normal((len(gram), width)).astype(np.float32))[0]
     for _ in range(steps):
         basis = np.linalg.qr(gram @ basis)[0]
     return ritz(basis.T @ (gram @ basis), basis)
-
-
-def krylov(gram: np.ndarray, width: int, steps: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The same from the space of all powers, as ``genovi.structure.pca`` does."""
-    blocks = [np.linalg.qr(rng.standard_normal((len(gram), width)).astype(np.float32))[0]]
-    products = []
-    for step in range(steps):
-        products.append(gram @ blocks[-1])
-        if step + 1 < steps:
-            done, rest = np.hstack(blocks), products[-1].copy()
-            for _ in range(2):
-                rest -= done @ (done.T @ rest)
-            blocks.append(np.linalg.qr(rest)[0])
-    basis = np.hstack(blocks)
-    return ritz(basis.T @ np.hstack(products), basis)
 
 
 def ritz(small: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

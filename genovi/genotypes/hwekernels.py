@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from genovi.genotypes.kernels import compiled
+from genovi.genotypes.compiling import compiled
 
 _LN2 = math.log(2.0)
 _TIE = 1e-8  # of log-probabilities: above the rounding of lgamma for a million samples

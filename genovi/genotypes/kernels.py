@@ -1,17 +1,14 @@
 """Loops over packed genotypes and genotype text, compiled with numba.
 
-This is the only module of the room that imports numba; import it inside functions. Coding as in ``matrix``: code 00 is
-two copies of the counted allele, 01 missing, 10 heterozygous, 11 none.
+Import it inside functions, as it loads numba. Coding as in ``matrix``: code 00 is two copies of the counted allele, 01
+missing, 10 heterozygous, 11 none.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
+
+from genovi.genotypes.compiling import compiled
 
 OK, TOO_FEW, TOO_MANY, MALFORMED, POLYPLOID, OUT_OF_RANGE = range(6)
 _HALF, _HAPLOID = 0, 1  # places in ``tally``
@@ -19,43 +16,6 @@ _HALF, _HAPLOID = 0, 1  # places in ``tally``
 _TAB, _COLON, _DOT, _SLASH, _BAR, _ZERO, _NINE = 9, 58, 46, 47, 124, 48, 57
 _HOM_COUNTED, _MISSING, _HET, _HOM_OTHER = 0, 1, 2, 3
 _PLAIN_CODES = (_HOM_OTHER, _HET, _HOM_COUNTED)  # by dosage
-
-
-def _pass_over_scipy() -> None:
-    """Load numba's array functions without scipy.linalg, a fifth of a second.
-
-    numba imports it at once to see whether np.dot can be compiled. genovi requires SciPy, so the answer is known, and
-    where np.dot is compiled numba asks again.
-    """
-    linalg: Any = importlib.import_module("numba.np.linalg")
-    ask = getattr(linalg, "ensure_blas", None)
-    if ask is None:
-        return
-    linalg.ensure_blas = lambda: None
-    try:
-        importlib.import_module("numba.np.arraymath")
-    finally:
-        linalg.ensure_blas = ask
-
-
-_pass_over_scipy()
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` compiled on first call, and kept on disk where there is a place for it."""
-    return _compiled(function, parallel=False)
-
-
-def compiled_in_parallel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same with ``numba.prange`` loops shared by the threads of numba."""
-    return _compiled(function, parallel=True)
-
-
-def _compiled(function: Callable[..., Any], parallel: bool) -> Callable[..., Any]:
-    try:
-        return numba.njit(cache=True, nogil=True, parallel=parallel)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written, as in a container
-        return numba.njit(nogil=True, parallel=parallel)(function)
 
 
 @compiled

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genovi.genotypes.kernels import compiled, ones
+from genovi.genotypes.compiling import compiled
+from genovi.genotypes.kernels import ones
 
 WORD = 64
 SAMPLES_PER_WORD = 32

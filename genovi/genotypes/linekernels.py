@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genovi.genotypes.kernels import OK, code_of, compiled, parse_genotype, vcf_row
+from genovi.genotypes.compiling import compiled
+from genovi.genotypes.kernels import OK, code_of, parse_genotype, vcf_row
 from genovi.genotypes.words import controls, lowest, newline_bits, newlines, word32, word64
 
 # Columns of ``places``: byte offsets into the text, except POS (the position) CAREFUL (1: read this

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from genovi.genotypes.kernels import compiled_in_parallel
+from genovi.genotypes.compiling import compiled_in_parallel
 
 _GROUP = 16  # bytes of samples that a thread takes at once: their sums stay in its cache
 

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from genovi.errors import DataError
-from genovi.genotypes.kernels import compiled_in_parallel
+from genovi.genotypes.compiling import compiled_in_parallel
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 
 

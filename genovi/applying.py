@@ -18,7 +18,6 @@ from genovi.embedding import Embedding
 from genovi.files import atomic_path, check_writable
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.suitability import Demands
-from genovi.model.mixtures import MixturePrior
 from genovi.placing import (
     class_shares,
     class_table,
@@ -88,7 +87,7 @@ def embed_run(
     chosen = choose_device(device)
     set_threads(threads)
     trained = TrainedModel.load(run)
-    if _tells_classes(trained):
+    if trained.classes:
         files += (prefix.with_name(prefix.name + ".labels.tsv"),)
         check_writable(files[-1], force)
     placed = _placed(trained, str(run), inputs, known_positions(run), demands, seed, chosen)
@@ -145,15 +144,10 @@ def _placed(
     if again.any():
         logger.info("%d samples are training samples and keep their training positions", again.sum())
     classes = None
-    if _tells_classes(trained):
+    if trained.classes:
         shares = class_shares(trained, aligned, draws, device)
         if again.any():
             own = aligned.take_samples(np.flatnonzero(again))
             shares[again] = class_shares(trained, own, draws, device, training=True)
         classes = class_table(shares, trained.classes, embedding.samples)
     return Placed(embedding, found, again, warn_of_misfits(embedding, trained), sparse, classes)
-
-
-def _tells_classes(trained: TrainedModel) -> bool:
-    """Whether training had labels of some samples, so that new samples get shares of each."""
-    return bool(trained.classes) and isinstance(trained.model.prior, MixturePrior)

@@ -19,9 +19,7 @@ import torch
 from torch import Tensor
 
 from genovi.embedding import Embedding
-from genovi.model.classes import class_log_probabilities
 from genovi.model.importance import ImportanceSample
-from genovi.model.mixtures import MixturePrior
 from genovi.model.rows import Data, GenotypeRows, Genotypes
 from genovi.model.vae import LatentModel
 from genovi.structure.projection import Projection
@@ -113,17 +111,14 @@ def encode(
     )
 
 
-def class_probabilities(
-    model: LatentModel, components: Components, classes: int, seed: int, device: torch.device
-) -> np.ndarray:
-    """p(class | x) of samples under a model that was trained with classes, shape (n_samples, classes), float64."""
-    model, prior = model.to(device), model.prior
-    assert isinstance(prior, MixturePrior)
-    found = np.empty((len(components.x), classes))
+def class_probabilities(model: LatentModel, components: Components, seed: int, device: torch.device) -> np.ndarray:
+    """p(class | x) of samples under a model that was trained with classes, shape (n_samples, C), float64."""
+    model = model.to(device)
+    found = np.empty((len(components.x), model.config.classes))
     for rows, data, excess in components.parts():
         sample = _draws(model, data.to(device), seed, excess)
         with torch.no_grad():
-            each = class_log_probabilities(prior, sample.z, classes).exp()
+            each = model.class_log_probabilities(sample.z).exp()
             found[rows] = (sample.weights[..., None] * each).sum(0).cpu().numpy()
     return found
 

@@ -22,7 +22,7 @@ from genovi.errors import DataError
 from genovi.modelfiles import MANIFEST, damaged, read_member
 
 FORMAT = "genovi model"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MOST_BYTES = 16 * 2**20
 _MOST = 2**63 - 1
 
@@ -32,8 +32,13 @@ def _with_likelihood(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "model": {**record["model"], "likelihood": "gaussian"}}
 
 
+def _without_classes(record: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 had no table of classes: what it said of them goes, the map stays."""
+    return {**record, "model": {**record["model"], "classes": 0}}
+
+
 # from version v to v + 1, by v: takes the record and returns it changed
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_likelihood}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_likelihood, 2: _without_classes}
 
 _COUNT, _NUMBER, _TEXT = "a whole number", "a positive number", "text"
 _SCHEMA: dict[str, dict[str, str]] = {
@@ -43,7 +48,7 @@ _SCHEMA: dict[str, dict[str, str]] = {
     },
     "model": {
         "latent_dim": _COUNT, "posterior": _TEXT, "prior": _TEXT, "steps": _COUNT, "components": _COUNT,
-        "hidden": _COUNT, "likelihood": _TEXT,
+        "hidden": _COUNT, "likelihood": _TEXT, "classes": _COUNT,
     },
     "noise": {"variance": _NUMBER, "edge": _NUMBER, "effective_variants": _NUMBER, "significant": _COUNT},
 }  # fmt: skip

@@ -218,7 +218,7 @@ class _Task:
     ) -> Fit:
         shape, objective = config.model, None
         if self.known is not None:
-            shape = replace(shape, components=self.known.components(shape.for_cohort(len(self.x)).components))
+            shape = replace(shape.for_cohort(len(self.x)), classes=len(self.known.names))
             objective = SemiSupervised(choose_objective(shape, config.training), self.x, self.known, ranks)
         genotypes = None if matrix is None or self.sites is None else (genotypes_of(matrix), self.sites)
         return fit(

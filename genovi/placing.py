@@ -142,11 +142,11 @@ def class_shares(
     trained: TrainedModel, matrix: GenotypeMatrix, seed: int, device: torch.device, *, training: bool = False
 ) -> np.ndarray:
     """Probabilities of the classes that the model was trained with, shape (n_samples, n_classes); else as ``place``."""
-    classes, parts = len(trained.classes), []
+    parts = []
     for part in sample_blocks(matrix):
         projection = project(trained.axes, trained.standardiser, part, training=training)
         seen = Components.of(projection, trained.noise_scale, trained.genotypes_of(part))
-        parts.append(class_probabilities(trained.model, seen, classes, seed, device))
+        parts.append(class_probabilities(trained.model, seen, seed, device))
     return np.concatenate(parts)
 
 

@@ -81,6 +81,8 @@ class TrainedModel:
         names = recorded_at(self.summary, "semi_supervised", "classes")
         if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
             return ()
+        if len(names) != self.model.config.classes:  # format version 2 had no table of them
+            return ()
         return tuple(names)
 
     def genotypes_of(self, matrix: GenotypeMatrix) -> Genotypes | None:

@@ -61,7 +61,7 @@ def weights(name: str, found: FittedComponents, ranks: Ranks) -> np.ndarray:
     if name == "labels":
         names, place = np.unique(populations, return_inverse=True)
         known = KnownClasses("pop", tuple(names), np.where(np.arange(len(place)) % 3 == 0, place, -1))
-        model = replace(model, components=known.components(8))
+        model = replace(model, components=8, classes=len(names))
         objective = SemiSupervised(choose_objective(model, training), found.x, known, ranks)
     if name == "genotypes":
         genotypes = (genotypes_of(matrix), sites_of(found.axes, found.standardiser, found.noise_scale))

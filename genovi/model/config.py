@@ -31,6 +31,7 @@ class ModelConfig:
         components: Components of mixture priors; 0 lets the number of samples decide (see ``for_cohort``).
         hidden: Width of encoder and decoder layers.
         likelihood: "gaussian" (of principal components) or "binomial" (of genotypes).
+        classes: Classes whose shares of the components are learned (--semi-supervised); 0 for none.
     """
 
     latent_dim: int = 2
@@ -40,6 +41,7 @@ class ModelConfig:
     components: int = 0
     hidden: int = 128
     likelihood: str = "gaussian"
+    classes: int = 0
 
     def __post_init__(self) -> None:
         _check_choice("--posterior", self.posterior, POSTERIORS)
@@ -52,8 +54,9 @@ class ModelConfig:
         ):
             if value < 1:
                 raise ConfigError(f"{option} must be at least 1", where=value)
-        if self.components < 0:
-            raise ConfigError("components must not be negative", where=self.components)
+        for name, number in (("components", self.components), ("classes", self.classes)):
+            if number < 0:
+                raise ConfigError(f"{name} must not be negative", where=number)
         if self.prior in CURVES and self.latent_dim != 2:
             raise ConfigError(
                 f"--prior {self.prior} is a curve in the plane", where=f"--latent-dim {self.latent_dim}",
@@ -91,7 +94,7 @@ class ModelConfig:
         if self.likelihood == "binomial":
             sizes.append(n_variants * data_dim)
         if self.prior in WITH_COMPONENTS:
-            sizes.append(self.components * (data_dim if self.prior == "vamp" else d))
+            sizes += [self.components * (data_dim if self.prior == "vamp" else d), self.components * self.classes]
         if self.has_chain:
             sizes += [_DENOISER_WIDTH * d, _DENOISER_WIDTH * self.steps]
         if self.posterior in ("iaf", "hiaf") or self.prior == "flow":

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from genovi.model.build import build_likelihood, build_posterior, build_prior
+from genovi.model.classes import ClassTable
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
 from genovi.model.importance import LADDER_RUNGS, POOR, ImportanceSample, refine, widen
-from genovi.model.mixtures import VampPrior
+from genovi.model.mixtures import MixturePrior, VampPrior
 from genovi.model.posterior import Path
 from genovi.model.rows import Data, Sites, components
 
@@ -77,6 +78,7 @@ class LatentModel(nn.Module):
         self.prior = build_prior(len(scale), config, generator)
         self.likelihood = build_likelihood(scale, config, generator, noise_floor, sites)
         self.posterior = build_posterior(len(scale), config, generator)
+        self.classes = ClassTable(config.components, config.classes) if config.classes else None
         if isinstance(self.prior, VampPrior):
             self.prior.head = self.posterior.head
 
@@ -110,6 +112,12 @@ class LatentModel(nn.Module):
             z = self.prior.sample(n, noise)
             x = self.likelihood.sample(z, noise)
         return self.posterior.sleep_loss(self.whiten(x), z, noise).mean()
+
+    def class_log_probabilities(self, z: Tensor) -> Tensor:
+        """log p(c | z) of a model with classes, z of shape (..., d), returns shape (..., C)."""
+        assert self.classes is not None
+        assert isinstance(self.prior, MixturePrior)
+        return self.classes.log_probabilities(self.prior.component_log_density(z))
 
     @torch.no_grad()
     def importance_sample(

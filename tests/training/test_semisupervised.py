@@ -12,7 +12,7 @@ import torch
 from helpers import simulate_structure, write_vcf
 from typer.testing import CliRunner, Result
 
-from genovi.model.classes import class_log_probabilities
+from genovi.model.classes import ClassTable
 from genovi.model.mixtures import GaussianMixture
 from genovi_cli.app import app
 
@@ -75,7 +75,7 @@ def test_the_manifest_says_so_and_names_nobody(made: Path) -> None:
     expected = {"column": "pop", "classes": ["pop1", "pop2", "pop3"], "labelled": 12}
     assert record["summary"]["semi_supervised"] == expected
     assert '"s1"' not in (made / "run" / "model.json").read_text()
-    assert record["model"]["components"] % 3 == 0
+    assert record["model"]["classes"] == 3
 
 
 def test_other_labels_are_another_run(made: Path) -> None:
@@ -133,10 +133,14 @@ def test_bad_input(made: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
     assert not (made / "bad").exists()
 
 
-def test_classes_share_the_mixture() -> None:
-    prior = GaussianMixture(2, 7, torch.Generator().manual_seed(0))  # 7 components are no multiple of 3
-    z = torch.randn(5, 4, 2, generator=torch.Generator().manual_seed(1))
-    found = class_log_probabilities(prior, z, 3).exp()
-    torch.testing.assert_close(found.sum(-1), torch.ones(5, 4))
+def test_the_table_is_summed_over_components() -> None:
+    prior, table = GaussianMixture(2, 7, torch.Generator().manual_seed(0)), ClassTable(7, 3)
+    generator = torch.Generator().manual_seed(1)
+    z, shares = torch.randn(5, 4, 2, generator=generator), torch.rand(7, 3, generator=generator)
+    shares = shares / shares.sum(-1, keepdim=True)
+    even = table.log_probabilities(prior.component_log_density(z)).exp()
+    torch.testing.assert_close(even, torch.full((5, 4, 3), 1 / 3))  # before a label is seen
+    table.logits.data = shares.log()
     responsibility = torch.softmax(prior.component_log_density(z), dim=-1)
-    torch.testing.assert_close(found[..., 1], responsibility[..., 1] + responsibility[..., 4])
+    found = table.log_probabilities(prior.component_log_density(z)).exp()
+    torch.testing.assert_close(found, responsibility @ shares)

@@ -208,7 +208,7 @@ def neighbourhood_scores(embedding: Embedding, reference: np.ndarray, k: int = _
     if not np.isfinite(reference).all():
         raise DataError("reference is not finite", fix="leave the samples with missing coordinates out")
     if n < _MIN_LABELLED:
-        raise MismatchError(f"{n} samples are too few", why=f"at least {_MIN_LABELLED} are needed", fix="add samples")
+        raise MismatchError(f"too few samples: {n}", why=f"at least {_MIN_LABELLED} are needed", fix="add samples")
     rows = np.arange(n)
     if n > _MAX_RANKED:
         _log.info("trustworthiness and continuity are measured on %d of %d samples", _MAX_RANKED, n)

@@ -82,7 +82,7 @@ def align_embedding(embedding: Embedding, target: Embedding) -> tuple[Embedding,
     pairs = [(i, row[sample]) for i, sample in enumerate(embedding.samples) if sample in row]
     if len(pairs) < _LEAST_SHARED:
         raise MismatchError(
-            f"only {len(pairs)} samples in common",
+            f"only {len(pairs)} sample{'' if len(pairs) == 1 else 's'} in common",
             where=f"{embedding.method}, {target.method}",
             why=f"one has {', '.join(embedding.samples[:3])}, ...; the other {', '.join(target.samples[:3])}, ...",
             fix=f"align embeddings that share at least {_LEAST_SHARED} samples",

@@ -138,7 +138,7 @@ class Scores:
         both = [self.populations] + ([self.groups] if self.groups else [])
 
         def row(name: str, *values: object) -> tuple[str, str, str]:
-            cells = [f"{v:.3f}" if isinstance(v, float) else str(v) for v in values]
+            cells = [f"{v:z.3f}" if isinstance(v, float) else str(v) for v in values]
             return name, cells[0], cells[1] if len(cells) > 1 else ""
 
         rows = [

@@ -70,7 +70,7 @@ def test_embeddings_are_aligned_by_shared_samples() -> None:
 def test_what_cannot_be_aligned() -> None:
     one = cohort()
     strangers = Embedding(("x1", "x2", "s3"), np.zeros((3, 2)), method="strangers")
-    with pytest.raises(MismatchError, match=r"only 1 samples in common.*x1.*s0"):
+    with pytest.raises(MismatchError, match=r"only 1 sample in common.*x1.*s0"):
         align_embedding(strangers, one)
     with pytest.raises(MismatchError, match="3 axes"):
         align_embedding(cohort(n_dimensions=3), one)

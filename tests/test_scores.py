@@ -57,3 +57,9 @@ def test_what_was_not_measured_has_no_row() -> None:
     )
     assert len(plain.rows()) == 10
     assert all(groups == "" for _, _, groups in plain.rows())
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    table = {name: value for name, value, _ in replace(FULL, fst_correlation=-0.0004).rows()}
+    assert "0.000" in table.values()
+    assert "-0.000" not in table.values()

@@ -105,7 +105,7 @@ class Summary:
             return ""
         digits = self.measure.digits
         spread = "" if self.high is None else f" ± {self.high - self.mean:.{digits}f}"
-        return f"{self.mean:.{digits}f}{spread}"
+        return f"{self.mean:z.{digits}f}{spread}"
 
 
 def summarise(methods: Sequence[Method], results: Sequence[Result]) -> list[Summary]:

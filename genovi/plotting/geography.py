@@ -169,7 +169,7 @@ def map_score(
     which = which.reshape(-1)
     if len(sites) < _LEAST_SITES:
         raise DataError(
-            f"only {len(sites)} sites have coordinates",
+            f"too few sites with coordinates: {len(sites)}",
             why=f"fewer than {_LEAST_SITES} say nothing of geography",
             fix="give coordinates of more places",
         )

@@ -290,7 +290,7 @@ def _note(text: str) -> str:
 
 
 def _interval(found: Interval) -> str:
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return f"{found.value:z.3f} ({found.low:z.3f} to {found.high:z.3f})"
 
 
 def _decimal(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pandas as pd
 import pytest
 import torch
 from helpers import simulate_structure, write_vcf
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from genovi.model.classes import ClassTable
 from genovi.model.mixtures import GaussianMixture
+from genovi.trained import TrainedModel
 from genovi_cli.app import app
 
 FAST = ("--batch-size", "20", "--steps", "1", "--device", "cpu", "--threads", "1", "--seed", "1")
@@ -76,6 +79,24 @@ def test_the_manifest_says_so_and_names_nobody(made: Path) -> None:
     assert record["summary"]["semi_supervised"] == expected
     assert '"s1"' not in (made / "run" / "model.json").read_text()
     assert record["model"]["classes"] == 3
+
+
+def test_models_of_format_version_2_keep_their_map_alone(made: Path, tmp_path: Path) -> None:
+    # they gave each component to one class; there is no table in them
+    shutil.copytree(made / "run", tmp_path / "old")
+    record = json.loads((tmp_path / "old" / "model.json").read_text())
+    del record["model"]["classes"]
+    (tmp_path / "old" / "model.json").write_text(json.dumps(record | {"format_version": 2}))
+    tensors = load_file(tmp_path / "old" / "model.safetensors")
+    del tensors["model.classes.logits"]
+    save_file(tensors, tmp_path / "old" / "model.safetensors")
+    assert TrainedModel.load(made / "run").classes == ("pop1", "pop2", "pop3")
+    assert TrainedModel.load(tmp_path / "old").classes == ()
+    for run, out in ((made / "run", "new"), (tmp_path / "old", "same")):
+        words = ["embed", run, made / "new.vcf", "--out", tmp_path / out, "--device", "cpu"]
+        assert typed(*words).exit_code == 0
+    assert (tmp_path / "same.embedding.tsv").read_bytes() == (tmp_path / "new.embedding.tsv").read_bytes()
+    assert not (tmp_path / "same.labels.tsv").exists()
 
 
 def test_other_labels_are_another_run(made: Path) -> None:

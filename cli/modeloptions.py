@@ -128,7 +128,7 @@ Epochs = Annotated[
         "--epochs",
         rich_help_panel=TRAINING,
         help="Most passes over the samples; 0 takes as many as 5,500 optimiser steps need "
-        "(1,375 with --likelihood binomial).",
+        "(1,375 with --likelihood binomial); under 200 samples, of whom nobody is held out, 2,750 at most.",
     ),
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Samples in a step.")]

@@ -109,7 +109,7 @@ def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
     """What ``train_run`` would do, without training."""
     found = describe(inputs)
     batches = max(1, found.n_samples // min(config.training.batch_size, found.n_samples))
-    epochs = config.training.epochs or math.ceil(config.training.steps_for(config.model) / batches)
+    epochs = config.training.epochs or math.ceil(config.training.steps_for(config.model, found.n_samples) / batches)
     return [
         *(f"would read {f.path}: {f.format}, {f.n_samples} samples x {f.n_variants} variants" for f in found.files),
         f"would filter with {json.dumps(config.qc.thresholds())}",

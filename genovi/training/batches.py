@@ -9,20 +9,13 @@ import torch
 
 from genovi.model.rows import Data, GenotypeRows
 from genovi.seeding import Seeds
-
-MIN_HELD_OUT = 20
+from genovi.training.config import held_out_of
 
 
 def split_samples(n: int, holdout: float, seeds: Seeds) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of training and held-out samples, drawn without looking at anything but ``n``.
-
-    At least ``MIN_HELD_OUT`` are held out, because a bound of fewer is too noisy to stop by; cohorts of which that
-    would be more than a tenth keep everybody in training, unless ``holdout`` asks for that many.
-    """
+    """Indices of training and held-out samples, drawn without looking at anything but ``n``."""
     order = seeds.numpy("split").permutation(n)
-    count = round(holdout * n)
-    if count < MIN_HELD_OUT:
-        count = MIN_HELD_OUT if holdout > 0 and n >= 10 * MIN_HELD_OUT else 0
+    count = held_out_of(n, holdout)
     return np.sort(order[count:]), np.sort(order[:count])
 
 

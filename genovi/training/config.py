@@ -11,6 +11,7 @@ from genovi.model.config import ModelConfig
 DEVICES = ("auto", "cpu", "cuda", "mps")
 OBJECTIVES = ("elbo", "iwae")
 BATCH_VARIANTS = 1024
+MIN_HELD_OUT = 20
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class TrainingConfig:
         epochs: Most passes over the training samples; 0 takes as many as ``steps`` need.
         steps: Optimiser steps when ``epochs`` is 0: the work does not depend on the size of the cohort. The binomial
             likelihood, which starts from a least-squares fit and soon learns more than holds, takes a quarter of them.
+            Where nobody is held out, so that no bound can end training in time, half of them (see
+            benchmarks/README.md).
         batch_size: Samples in a step.
         lr: Peak learning rate of Adam, decayed by a cosine.
         objective: "elbo", or "iwae" for the importance-weighted bound; a posterior without a density has its own.
@@ -66,9 +69,10 @@ class TrainingConfig:
         if self.threads is not None and self.threads < 1:
             raise ConfigError("--threads must be at least 1", where=self.threads)
 
-    def steps_for(self, model: ModelConfig) -> int:
-        """Optimiser steps that ``model`` takes when ``epochs`` is 0."""
-        return self.steps if model.likelihood == "gaussian" else math.ceil(self.steps / 4)
+    def steps_for(self, model: ModelConfig, n_samples: int) -> int:
+        """Optimiser steps that ``model`` takes with a cohort when ``epochs`` is 0."""
+        share = 1 if model.likelihood == "gaussian" else 4
+        return math.ceil(self.steps / (share if held_out_of(n_samples, self.holdout) else max(share, 2)))
 
     def variants_for(self, model: ModelConfig) -> int:
         """Variants in a step; 0 for all."""
@@ -106,3 +110,15 @@ class TrainingConfig:
                 why="that of a subset is no bound",
                 fix="leave out --batch-variants, or --objective iwae",
             )
+
+
+def held_out_of(n: int, holdout: float) -> int:
+    """How many of ``n`` samples are held out.
+
+    At least ``MIN_HELD_OUT``, because a bound of fewer is too noisy to stop by; cohorts of which that would be more
+    than a tenth keep everybody in training, unless ``holdout`` asks for that many.
+    """
+    count = round(holdout * n)
+    if count >= MIN_HELD_OUT:
+        return count
+    return MIN_HELD_OUT if holdout > 0 and n >= 10 * MIN_HELD_OUT else 0

@@ -172,7 +172,7 @@ class _Trainer:
             data[training].to(self.device), config.batch_size, seeds.torch("batches"), config.variants_for(model_config)
         )
         check_batch(ranks, self.batches.size, self.model)
-        self.epochs = config.epochs or math.ceil(config.steps_for(model_config) / self.batches.per_epoch)
+        self.epochs = config.epochs or math.ceil(config.steps_for(model_config, len(x)) / self.batches.per_epoch)
         self.total = self.epochs * self.batches.per_epoch
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=self.device.type != "mps")
         self.objective = choose_objective(model_config, config)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from toys import stream
 
 from genovi.seeding import Seeds
-from genovi.training.batches import MIN_HELD_OUT, Batches, split_samples
+from genovi.training.batches import Batches, split_samples
+from genovi.training.config import MIN_HELD_OUT
 
 
 @given(n=st.integers(0, 2000), holdout=st.floats(0, 0.99), root=st.integers(0, 10**6))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from genovi.errors import ConfigError
+from genovi.model.config import ModelConfig
 from genovi.training.config import DEVICES, TrainingConfig
 
 
@@ -33,3 +34,21 @@ def test_nonsense_is_refused(name: str, value: object, message: str) -> None:
 @pytest.mark.parametrize("device", DEVICES)
 def test_every_device_has_a_name(device: str) -> None:
     assert TrainingConfig(device=device, threads=1, holdout=0.0, epochs=0).device == device
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "n_samples", "holdout", "steps"),
+    [
+        ("gaussian", 1000, 0.05, 5500),
+        ("gaussian", 200, 0.05, 5500),  # 20 are held out
+        ("gaussian", 199, 0.05, 2750),  # nobody is
+        ("gaussian", 1000, 0.0, 2750),
+        ("binomial", 1000, 0.05, 1375),
+        ("binomial", 199, 0.05, 1375),
+    ],
+)
+def test_fewer_steps_where_nothing_tells_when_to_stop(
+    likelihood: str, n_samples: int, holdout: float, steps: int
+) -> None:
+    config = TrainingConfig(holdout=holdout)
+    assert config.steps_for(ModelConfig(likelihood=likelihood), n_samples) == steps

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from genovi.comparison.methods import METHODS
+
 # measure, title, digits; the protocol is that of the cells which have the measure
 COLUMNS = (
     ("knn", "20-NN", 3),
@@ -43,8 +45,7 @@ def main() -> None:
 
 
 def table(folder: Path) -> str:
-    """The lines of one benchmark, methods in the order of its own table."""
-    order = list(dict.fromkeys(row["method"] for row in json.loads((folder / "table.json").read_text())["rows"]))
+    """The lines of one benchmark: methods that have cells, in the order of ``genovi benchmark``."""
     found: dict[tuple[str, str], list[float]] = {}
     for path in sorted((folder / "cells").glob("*.json")):
         record = json.loads(path.read_text())
@@ -54,7 +55,7 @@ def table(folder: Path) -> str:
             if value is not None and not (measure == "cpu_seconds" and cell["protocol"] == "inductive"):
                 found.setdefault((cell["method"], measure), []).append(value)
     lines = ["| method | " + " | ".join(title for _, title, _ in COLUMNS) + " |", "| --- " * (len(COLUMNS) + 1) + "|"]
-    for method in order:
+    for method in (name for name in METHODS if any(name == of for of, _ in found)):
         cells = [shown(found.get((method, measure), []), digits) for measure, _, digits in COLUMNS]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

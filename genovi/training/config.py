@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from genovi.errors import ConfigError
@@ -11,6 +10,7 @@ from genovi.model.config import ModelConfig
 DEVICES = ("auto", "cpu", "cuda", "mps")
 OBJECTIVES = ("elbo", "iwae")
 BATCH_VARIANTS = 1024
+STEPS = 5500
 MIN_HELD_OUT = 20
 
 
@@ -20,10 +20,10 @@ class TrainingConfig:
 
     Attributes:
         epochs: Most passes over the training samples; 0 takes as many as ``steps`` need.
-        steps: Optimiser steps when ``epochs`` is 0: the work does not depend on the size of the cohort. The binomial
-            likelihood, which starts from a least-squares fit and soon learns more than holds, takes a quarter of them.
-            Where nobody is held out, so that no bound can end training in time, half of them (see
-            benchmarks/README.md).
+        steps: Optimiser steps when ``epochs`` is 0. None takes 5,500, whatever the size of the cohort.
+            Half of them where a cohort is too small for anyone to be held out, so that no bound can end training in
+            time (see benchmarks/README.md); a quarter with the binomial likelihood, which starts from a least-squares
+            fit and soon learns more than holds.
         batch_size: Samples in a step.
         lr: Peak learning rate of Adam, decayed by a cosine.
         objective: "elbo", or "iwae" for the importance-weighted bound; a posterior without a density has its own.
@@ -38,7 +38,7 @@ class TrainingConfig:
     """
 
     epochs: int = 0
-    steps: int = 5500
+    steps: int | None = None
     batch_size: int = 256
     lr: float = 5e-3
     objective: str = "elbo"
@@ -62,7 +62,7 @@ class TrainingConfig:
         if self.epochs < 0:
             raise ConfigError("--epochs must not be negative", where=self.epochs)
         for option, value in (("steps", self.steps), ("--batch-size", self.batch_size), ("--lr", self.lr)):
-            if not value > 0:
+            if value is not None and not value > 0:
                 raise ConfigError(f"{option} must be positive", where=value)
         if not 0 <= self.holdout < 1:
             raise ConfigError("holdout must lie in [0, 1)", where=self.holdout)
@@ -71,8 +71,11 @@ class TrainingConfig:
 
     def steps_for(self, model: ModelConfig, n_samples: int) -> int:
         """Optimiser steps that ``model`` takes with a cohort when ``epochs`` is 0."""
-        share = 1 if model.likelihood == "gaussian" else 4
-        return math.ceil(self.steps / (share if held_out_of(n_samples, self.holdout) else max(share, 2)))
+        if self.steps is not None:
+            return self.steps
+        if model.likelihood == "binomial":
+            return STEPS // 4
+        return STEPS if held_out_of(n_samples, self.holdout) else STEPS // 2
 
     def variants_for(self, model: ModelConfig) -> int:
         """Variants in a step; 0 for all."""

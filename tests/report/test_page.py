@@ -17,6 +17,7 @@ from runs import NASTY, cohort, write_panel, write_run
 from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError, MismatchError, ResourceError
 from genovi.labels import read_labels
+from genovi.manifest import FORMAT_VERSION
 from genovi.plotting.coloring import ColorBy, color_samples
 from genovi.plotting.colors import to_lch
 from genovi.plotting.palette import make_palette
@@ -265,7 +266,7 @@ def test_qc_of_the_manifest_serves_where_names_were_left_out(tmp_path: Path) -> 
     [
         (lambda run: (run / "model.json").unlink(), "not a genovi model"),
         (lambda run: (run / "model.json").write_text(MANIFEST % 99), "newer genovi"),
-        (lambda run: (run / "model.json").write_text(MANIFEST % 2), "n_axes is not there"),
+        (lambda run: (run / "model.json").write_text(MANIFEST % FORMAT_VERSION), "n_axes is not there"),
         (lambda run: (run / "model.json").write_text(MANIFEST % 1), "cannot be brought to format version 2"),
         (lambda run: (run / "model.safetensors").write_bytes(b"no"), "damaged run"),
         (lambda run: (run / "model.safetensors").unlink(), "damaged run"),

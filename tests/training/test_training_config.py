@@ -50,5 +50,6 @@ def test_every_device_has_a_name(device: str) -> None:
 def test_fewer_steps_where_nothing_tells_when_to_stop(
     likelihood: str, n_samples: int, holdout: float, steps: int
 ) -> None:
-    config = TrainingConfig(holdout=holdout)
-    assert config.steps_for(ModelConfig(likelihood=likelihood), n_samples) == steps
+    model = ModelConfig(likelihood=likelihood)
+    assert TrainingConfig(holdout=holdout).steps_for(model, n_samples) == steps
+    assert TrainingConfig(holdout=holdout, steps=77).steps_for(model, n_samples) == 77

@@ -1,6 +1,6 @@
 """The objective with labels of some samples: what is minimised without them, and the class of those that have one.
 
-    loss = unsupervised loss - WEIGHT n_l / n E log p(c_i | z) - log p(table) / n,
+    loss = unsupervised loss - WEIGHT (n_l / n) E log p(c_i | z) - log p(table) / n,
 
 z ~ q(z | x_i), i: one of n_l labelled samples of n, drawn for this step. With a weight of 1 this is the bound of
 log p(x, c) = log p(x) + log p(c | x) of all samples, and a symmetric Dirichlet prior on each row of the table p(c | k).
@@ -32,7 +32,7 @@ from genovi.training.sharing import own_part
 logger = logging.getLogger("genovi")
 
 WEIGHT = 1.0
-PSEUDO = 0.1  # labelled samples in each component before any is seen, equally of all classes
+PSEUDO = 0.1  # of the Dirichlet prior: labelled samples that each component starts with, of all classes alike
 _BATCH = 256
 
 

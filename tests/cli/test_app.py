@@ -122,7 +122,8 @@ def test_help_loads_nothing_heavy(command: list[str]) -> None:
 
 def test_help_repeats_the_defaults_of_the_library() -> None:
     from genovi.genotypes.quality import QCConfig
-    from genovi.training.config import TrainingConfig
+    from genovi.model.config import ModelConfig
+    from genovi.training.config import MIN_HELD_OUT, TrainingConfig
 
     text = " ".join(CliRunner().invoke(app, ["train", "--help"], prog_name="genovi").stdout.split())
     qc = QCConfig()
@@ -132,7 +133,11 @@ def test_help_repeats_the_defaults_of_the_library() -> None:
     assert qc.indep_pairwise is not None
     assert f"switches it off. [default: {' '.join(f'{v:g}' for v in qc.indep_pairwise)}]" in text
     assert f"LD lie. [default: {qc.build}]" in text
-    assert f"as many as {TrainingConfig().steps:,} optimiser steps" in text
+    watched, training = 10 * MIN_HELD_OUT, TrainingConfig()
+    usual, binomial = (training.steps_for(ModelConfig(likelihood=name), watched) for name in ("gaussian", "binomial"))
+    assert f"as many as {usual:,} optimiser steps need ({binomial:,} with --likelihood binomial)" in text
+    few = training.steps_for(ModelConfig(), watched - 1)
+    assert f"under {watched} samples, of whom nobody is held out, {few:,} at most" in text
     assert qc.autosomes_only
     assert qc.long_range_ld
 

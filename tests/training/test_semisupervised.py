@@ -15,8 +15,13 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from genovi.model.classes import ClassTable
+from genovi.model.config import ModelConfig
+from genovi.model.densities import Noise
 from genovi.model.mixtures import GaussianMixture
+from genovi.model.vae import LatentModel
 from genovi.trained import TrainedModel
+from genovi.training.objectives import Elbo
+from genovi.training.semisupervised import PSEUDO, KnownClasses, SemiSupervised
 from genovi_cli.app import app
 
 FAST = ("--batch-size", "20", "--steps", "1", "--device", "cpu", "--threads", "1", "--seed", "1")
@@ -105,7 +110,6 @@ def test_other_labels_are_another_run(made: Path) -> None:
     from genovi.errors import ConfigError
     from genovi.labels import read_labels
     from genovi.training.checkpointing import Checkpoints, Snapshot
-    from genovi.training.semisupervised import KnownClasses
 
     samples = [f"s{i + 1}" for i in range(150)]
     some, others = (KnownClasses.of("pop", read_labels(made / name), samples) for name in ("few.tsv", "all.tsv"))
@@ -165,3 +169,24 @@ def test_the_table_is_summed_over_components() -> None:
     responsibility = torch.softmax(prior.component_log_density(z), dim=-1)
     found = table.log_probabilities(prior.component_log_density(z)).exp()
     torch.testing.assert_close(found, responsibility @ shares)
+
+
+def test_a_label_counts_as_one_observation() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    known = KnownClasses("pop", ("a", "b"), np.where(np.arange(40) < 6, np.arange(40) % 2, -1))
+    config = ModelConfig(hidden=8, components=5, classes=2)
+    model = LatentModel(config, torch.ones(3), torch.Generator().manual_seed(0))
+    assert model.classes is not None
+    model.classes.logits.data = torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
+    base, seen = Elbo(), torch.as_tensor(x[:20], dtype=torch.float32)
+
+    noise = Noise(torch.Generator().manual_seed(2))
+    found, _ = SemiSupervised(base, x, known).loss(model, seen, noise, 1.0)
+
+    noise = Noise(torch.Generator().manual_seed(2))  # the same draws, taken by hand
+    plain, _ = base.loss(model, seen, noise, 1.0)
+    rows = torch.randint(6, (6,), generator=noise.generator)
+    z = model.posterior.draw(torch.as_tensor(x, dtype=torch.float32)[rows], noise).z
+    right = model.class_log_probabilities(z)[torch.arange(6), rows % 2]
+    prior = PSEUDO / 2 * model.classes.log_table().sum()
+    torch.testing.assert_close(found, plain - (6 * right.mean() + prior) / 40)

@@ -4,8 +4,9 @@
 
 Files: "GT" is 12 Mb of three populations simulated by msprime (some 165,000 records, phased, no missing genotypes);
 "GT:DP:GQ:PL" is the first quarter of its records unphased, with depths, qualities and likelihoods, and 5 % of the
-genotypes missing; "hipster" is the file of that name below the folder that GENOVI_REAL_DATA names, if it is there. The
-first two are kept in the folder of --work, where a later run finds them.
+genotypes missing; "20 samples" is 800,000 records of a small cohort as variant callers write them, with identifiers,
+indels, a long INFO and GT:AD:DP:GQ:PL; "hipster" is the file of that name below the folder that GENOVI_REAL_DATA names,
+if it is there. The first three are kept in the folder of --work, where a later run finds them.
 
 Everybody keeps biallelic SNPs with at most 5 % missing and a minor allele frequency of at least 1 %. Each program is a
 process of its own that reads the file and ends with the genotypes packed, on disk (plink2, bcftools) or in memory
@@ -239,9 +240,12 @@ def prune(path: Path, scratch: Path, repeats: int) -> list[str]:
 
 
 def make_files(folder: Path, n_samples: int, megabases: float) -> dict[str, Path]:
-    """Simulate the two files, unless they are there."""
+    """Simulate the files, unless they are there."""
     folder.mkdir(parents=True, exist_ok=True)
     bare, full = (folder / f"{kind}_{n_samples}_{megabases:g}.vcf.gz" for kind in ("gt", "fields"))
+    few = folder / f"few_{megabases:g}.vcf.gz"
+    if not few.exists():
+        write_few(few, int(800_000 * megabases / 12))
     if not (bare.exists() and full.exists()):
         import msprime
 
@@ -254,7 +258,46 @@ def make_files(folder: Path, n_samples: int, megabases: float) -> dict[str, Path
         sites = msprime.sim_mutations(trees, rate=1.25e-8, random_seed=2, model="binary")
         write_vcf(bare, sites, with_fields=False)
         write_vcf(full, sites, with_fields=True)
-    return {"GT": bare, "GT:DP:GQ:PL": full}
+    return {"GT": bare, "GT:DP:GQ:PL": full, "20 samples": few}
+
+
+def write_few(path: Path, n_records: int, n_samples: int = 20) -> None:
+    """Records of few samples as BGZF: nine of ten are SNPs and have an identifier, and 2 % of genotypes are missing."""
+    generator = np.random.default_rng(4)
+    info = (
+        "AC=3;AF=0.100;AN=40;BaseQRankSum=0.731;DP=300;ExcessHet=3.0103;FS=0.522;MLEAC=3;MLEAF=0.100;MQ=60.00;"
+        "MQRankSum=0.00;QD=21.40;ReadPosRankSum=0.549;SOR=0.732"
+    )
+    columns = np.array(
+        ["0/0:12,0:12:33:0,33,480", "0/1:11,9:20:99:250,0,310", "1/1:0,9:9:27:330,27,0", "./.:0,0:0:.:."]
+    )
+    header = ["##fileformat=VCFv4.2", "##contig=<ID=chr1,length=248956422>"]
+    header.append(
+        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT" + "".join(f"\tS{i}" for i in range(n_samples))
+    )
+    position = 10_000
+    with (
+        open(path, "wb") as stream,
+        subprocess.Popen(["bgzip", "-c", "-@", str(n_cpus())], stdin=subprocess.PIPE, stdout=stream) as bgzip,
+    ):
+        bgzip.stdin.write(("\n".join(header) + "\n").encode())
+        for start in range(0, n_records, 10_000):
+            n = min(10_000, n_records - start)
+            frequency = generator.beta(0.5, 0.5, n)
+            dosage = generator.binomial(2, frequency[:, None], (n, n_samples))
+            dosage[generator.random(dosage.shape) < 0.02] = 3
+            ref = generator.integers(0, 4, n)
+            alt = (ref + generator.integers(1, 4, n)) % 4
+            named, indel = generator.random((2, n)) < [[0.9], [0.1]]
+            lines = []
+            for i, genotypes in enumerate(columns[dosage].tolist()):
+                position += int(1 + 300 * frequency[i])
+                name = f"rs{7 * position}" if named[i] else "."
+                base = "ACGT"[ref[i]]
+                other = base + "TTAC"[: 1 + alt[i]] if indel[i] else "ACGT"[alt[i]]
+                fixed = f"chr1\t{position}\t{name}\t{base}\t{other}\t50\tPASS\t{info}\tGT:AD:DP:GQ:PL\t"
+                lines.append(fixed + "\t".join(genotypes) + "\n")
+            bgzip.stdin.write("".join(lines).encode())
 
 
 def write_vcf(path: Path, sites: object, with_fields: bool) -> None:
@@ -313,7 +356,12 @@ def all_columns(deepest: int = 80) -> np.ndarray:
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> Run:
-    """Run a process and wait for it; a failure ends the benchmark."""
+    """Run a process and wait for it; a failure ends the benchmark.
+
+    Python keeps compiled modules, as it does for users.
+    """
+    environment = {**(environment or os.environ)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=errors, env=environment)

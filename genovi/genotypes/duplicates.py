@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
+
+from genovi.genotypes.runs import runs
 
 
 class OutOfOrderError(Exception):
@@ -38,10 +38,9 @@ class Positions:
             OutOfOrderError: positions fall, and ``in_order`` was assumed.
         """
         first = np.empty(len(pos), dtype=bool)
-        starts = (np.flatnonzero(chroms[1:] != chroms[:-1]) + 1).tolist() if len(pos) else []
-        for start, stop in pairwise([0, *starts, len(pos)]) if len(pos) else ():
+        for chrom, start, stop in runs(chroms):
             here = pos[start:stop]
-            first[start:stop] = self._ordered(chroms[start], here) if self._in_order else self._any(chroms[start], here)
+            first[start:stop] = self._ordered(chrom, here) if self._in_order else self._any(chrom, here)
         return first
 
     def _ordered(self, chrom: str, pos: np.ndarray) -> np.ndarray:

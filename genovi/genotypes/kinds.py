@@ -8,29 +8,51 @@ from genovi.genotypes.matrix import VariantTable
 
 KINDS = ("SNP", "multi-allelic", "indel or MNV", "no ALT", "other")
 _BASES = frozenset("ACGT")
+_READ = frozenset("ACGTN")
 _CODES = frozenset("01234")  # PLINK's numbered alleles; 0 stands for the allele nobody carries
+_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
+_IS_BASE, _IS_CODE = (np.isin(np.arange(256), [ord(letter) for letter in letters]) for letters in (_BASES, _CODES))
 
 
-def variant_kinds(variants: VariantTable) -> np.ndarray:
+def kind_numbers(variants: VariantTable) -> np.ndarray:
     """What each record is: "SNP", "multi-allelic", "indel or MNV", "no ALT" or "other" (symbolic, ``*``, ambiguous).
 
     Alleles of a SNP are two of A, C, G, T, or two different numbered alleles of PLINK (0 to 4).
 
     Returns:
-        shape (n_variants,), object (str).
+        Places in ``KINDS``, shape (n_variants,), int8.
     """
-    pairs = list(zip(variants.ref.tolist(), variants.alt.tolist(), strict=True))
-    table = {pair: _kind(*pair) for pair in set(pairs)}
-    kinds = np.empty(len(pairs), dtype=object)
-    kinds[:] = [table[pair] for pair in pairs]
-    return kinds
+    ref, alt = _letters(variants.ref), _letters(variants.alt)
+    snp = (ref != alt) & ((_IS_BASE[ref] & _IS_BASE[alt]) | (_IS_CODE[ref] & _IS_CODE[alt]))
+    numbers = np.zeros(len(variants), dtype=np.int8)
+    others = np.flatnonzero(~snp)
+    pairs = zip(variants.ref[others].tolist(), variants.alt[others].tolist(), strict=True)
+    numbers[others] = [_NUMBERS[_kind(*pair)] for pair in pairs]
+    return numbers
+
+
+def variant_kinds(variants: VariantTable) -> np.ndarray:
+    """``kind_numbers`` in words, shape (n_variants,), object (str)."""
+    return np.array(KINDS, dtype=object)[kind_numbers(variants)]
+
+
+def _letters(alleles: np.ndarray) -> np.ndarray:
+    """Codes of alleles that are one letter, 0 for others, shape (n_variants,), uint8, as numbers are fast."""
+    names = alleles.tolist()
+    if not names:
+        return np.zeros(0, dtype=np.uint8)
+    text = np.frombuffer("\n".join([*names, ""]).encode("latin-1", "replace"), dtype=np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    if len(ends) > len(names):  # a line end within an allele
+        return _letters(np.array(["" if "\n" in name else name for name in names], dtype=object))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    return np.where(ends - starts == 1, text[starts], 0)
 
 
 def _kind(ref: str, alt: str) -> str:
+    """Of a record that is no SNP."""
     if "," in alt:
         return "multi-allelic"
     if alt in (".", ""):
         return "no ALT"
-    if ref != alt and ({ref, alt} <= _BASES or {ref, alt} <= _CODES):
-        return "SNP"
-    return "indel or MNV" if set(ref + alt) <= _BASES | {"N"} and max(len(ref), len(alt)) > 1 else "other"
+    return "indel or MNV" if len(ref) + len(alt) > 2 and _READ.issuperset(ref + alt) else "other"

@@ -30,7 +30,7 @@ from genovi.errors import ConfigError
 from genovi.genotypes.counting import allele_counts
 from genovi.genotypes.lines import available_cpus
 from genovi.genotypes.matrix import GenotypeMatrix
-from genovi.genotypes.regions import AUTOSOMES, are_human, normalise_chromosomes
+from genovi.genotypes.regions import are_human, normalise_chromosomes, on_autosomes
 
 logger = logging.getLogger("genovi")
 
@@ -146,7 +146,7 @@ def autosomal(chroms: np.ndarray) -> np.ndarray:
     Returns:
         shape (n_variants,), bool.
     """
-    return np.isin(chroms, AUTOSOMES) if are_human(chroms.tolist()) else np.ones(len(chroms), dtype=bool)
+    return on_autosomes(chroms) if are_human(chroms.tolist()) else np.ones(len(chroms), dtype=bool)
 
 
 def related_pairs(matrix: GenotypeMatrix, cutoff: float, most_variants: int | None = None) -> RelatedPairs:

@@ -228,6 +228,25 @@ def count_lines(text: np.ndarray, start: int, stop: int) -> int:
 
 
 @compiled
+def join_lines(text: np.ndarray, begins: np.ndarray, ends: np.ndarray, joined: np.ndarray) -> None:
+    """Copy stretches of ``text`` one after another, a newline after each.
+
+    Args:
+        text: shape (n_bytes,), uint8.
+        begins: Places of their first bytes, shape (n,), int64.
+        ends: Places after their last ones.
+        joined: Receives them, shape (sum of lengths + n,), uint8.
+    """
+    p = 0
+    for i in range(len(begins)):
+        for k in range(begins[i], ends[i]):
+            joined[p] = text[k]
+            p += 1
+        joined[p] = _NEWLINE
+        p += 1
+
+
+@compiled
 def scan_lines(text: np.ndarray, span: tuple[int, int], places: np.ndarray) -> None:
     """Find the lines of a piece of text, and the CHROM and POS of each.
 

@@ -167,21 +167,41 @@ def _variants(text: np.ndarray, raw: bytearray, places: np.ndarray) -> VariantTa
         chrom[start:stop] = decode_text(bytes(raw[places[start, columns.LINE] : places[start, columns.CHROM_END]]))
     begins, ends = places[:, columns.ID], places[:, columns.ID_END]
     identifier = np.full(len(places), ".", dtype=object)
-    named = (ends > begins) & ~((ends == begins + 1) & (text[begins] == ord(".")))
-    for i in np.flatnonzero(named).tolist():
-        identifier[i] = decode_text(bytes(raw[begins[i] : ends[i]]))
+    named = np.flatnonzero((ends > begins) & ~((ends == begins + 1) & (text[begins] == ord("."))))
+    identifier[named] = _apart(_joined(text, begins[named], ends[named]))
     return VariantTable(
         chrom,
         places[:, columns.POS],
         identifier,
-        _alleles(text, raw, ends, places[:, columns.REF_END]),
-        _alleles(text, raw, places[:, columns.REF_END], places[:, columns.ALT_END]),
+        _alleles(text, ends, places[:, columns.REF_END]),
+        _alleles(text, places[:, columns.REF_END], places[:, columns.ALT_END]),
     )
 
 
-def _alleles(text: np.ndarray, raw: bytearray, befores: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def _alleles(text: np.ndarray, befores: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Alleles that start a byte after ``befores``, in capitals, shape (n_lines,), object (str)."""
     names = _LETTERS[text[befores + 1]]
-    for i in np.flatnonzero(ends - befores > 2).tolist():
-        names[i] = normalise_allele(decode_text(bytes(raw[befores[i] + 1 : ends[i]])))
+    long = np.flatnonzero(ends - befores > 2)
+    raw = _joined(text, befores[long] + 1, ends[long])
+    if raw.isascii() and not any(mark in raw for mark in b"<[]"):
+        names[long] = _apart(raw.upper())
+    else:
+        names[long] = [normalise_allele(name) for name in _apart(raw)]
     return names
+
+
+def _joined(text: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> bytes:
+    """What stands between places of ``text``, none of which holds a line end, each with one after it."""
+    from genovi.genotypes import linekernels
+
+    joined = np.empty(int((ends - begins).sum()) + len(begins), dtype=np.uint8)
+    linekernels.join_lines(text, begins, ends, joined)
+    return joined.tobytes()
+
+
+def _apart(raw: bytes) -> list[str]:
+    """The texts of ``_joined``."""
+    try:
+        return raw.decode("utf-8").split("\n")[:-1]
+    except UnicodeDecodeError:  # in one of them, which must not change how the others are read
+        return [decode_text(one) for one in raw.split(b"\n")[:-1]]

@@ -17,6 +17,7 @@ import numpy as np
 
 from genovi.errors import ConfigError
 from genovi.genotypes.matrix import InputFacts, VariantTable
+from genovi.genotypes.runs import for_each_name, runs
 
 BUILDS = ("GRCh37", "GRCh38")
 AUTOSOMES = tuple(str(number) for number in range(1, 23))
@@ -123,10 +124,12 @@ def normalise_chromosome(name: str) -> str:
 
 def normalise_chromosomes(names: np.ndarray) -> np.ndarray:
     """``normalise_chromosome`` of each, shape (n_variants,), object (str)."""
-    table = {name: normalise_chromosome(name) for name in dict.fromkeys(names.tolist())}
-    result = np.empty(len(names), dtype=object)
-    result[:] = [table[name] for name in names.tolist()]
-    return result
+    return for_each_name(normalise_chromosome, names, str)
+
+
+def on_autosomes(chroms: np.ndarray) -> np.ndarray:
+    """Which of the normalised names, shape (n_variants,), object (str), are human autosomes; returns bool."""
+    return for_each_name(AUTOSOMES.__contains__, chroms, bool)
 
 
 def are_human(names: Iterable[str]) -> bool:
@@ -178,7 +181,10 @@ class BuildEvidence:
 
     def add(self, variants: VariantTable) -> None:
         """Take in some variants."""
-        for name, count in Counter(variants.chrom.tolist()).items():
+        counts: Counter[str] = Counter()
+        for name, start, stop in runs(variants.chrom):
+            counts[name] += stop - start
+        for name, count in counts.items():
             self.names[name] = self.names.get(name, 0) + count
             ends = [CHROMOSOME_LENGTHS[build].get(normalise_chromosome(name)) for build in BUILDS]
             if ends[0] is None or ends[1] is None:

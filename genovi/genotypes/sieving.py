@@ -21,15 +21,15 @@ from genovi.genotypes.counting import AlleleCounts, count_alleles
 from genovi.genotypes.duplicates import OutOfOrderError, Positions
 from genovi.genotypes.hardyweinberg import few_heterozygotes, passes_hwe
 from genovi.genotypes.idlists import VariantList
-from genovi.genotypes.kinds import KINDS, variant_kinds
+from genovi.genotypes.kinds import KINDS, kind_numbers
 from genovi.genotypes.matrix import InputFacts, VariantTable, take_samples
 from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.regions import (
-    AUTOSOMES,
     BuildEvidence,
     are_human,
     normalise_chromosome,
     normalise_chromosomes,
+    on_autosomes,
 )
 from genovi.genotypes.steps import N_EXAMPLES, StepLog, warn_unmatched
 
@@ -52,7 +52,7 @@ class Rules:
     """What passes, beside what ``QCConfig`` says.
 
     Attributes:
-        kinds: Kinds of variants that stay, as ``variant_kinds`` names them.
+        kinds: Kinds of variants that stay, as ``genovi.genotypes.kinds`` names them.
         kinds_name: Name of that step.
         unique: Keep the first variant of each position alone.
         varying: Drop variants without variation.
@@ -126,7 +126,8 @@ class Sieve:
         self._lists = {name: VariantList(ids) for name in ("extract", "exclude") if (ids := getattr(config, name))}
         self._positions = Positions(known.in_order)
         self._human = known.human
-        self._kinds: Counter[str] = Counter()
+        self._kinds = np.zeros(len(KINDS), dtype=np.int64)
+        self._kinds_that_stay = np.array([kind in rules.kinds for kind in KINDS])
         self._kept: Counter[str] = Counter()  # variants left after each step
         self._pending: list[tuple[np.ndarray, VariantTable, AlleleCounts]] = []
         self._n_pending_bytes = 0
@@ -226,12 +227,12 @@ class Sieve:
                 passing, variants, chroms = passing[mask], variants.take(mask), chroms[mask]
 
         if config.autosomes_only and config.choice is None and self._are_human():
-            select("autosomes", np.isin(chroms, AUTOSOMES))
+            select("autosomes", on_autosomes(chroms))
         for name, listed in self._lists.items():
             select(f"--{name}", listed.matches(variants, chroms) == (name == "extract"))
-        kinds = variant_kinds(variants).tolist()
-        self._kinds.update(kinds)
-        select("kinds", np.array([kind in self._rules.kinds for kind in kinds], dtype=bool))
+        kinds = kind_numbers(variants)
+        self._kinds += np.bincount(kinds, minlength=len(KINDS))
+        select("kinds", self._kinds_that_stay[kinds])
         if self._rules.unique:
             try:
                 select("unique", self._positions.are_first(chroms, variants.pos))
@@ -291,7 +292,7 @@ class Sieve:
         if config.hwe is not None:
             masks["--hwe"] = passes_hwe(counts, config.hwe)
             if self._are_human():
-                masks["--hwe"] |= ~np.isin(normalise_chromosomes(variants.chrom), AUTOSOMES)
+                masks["--hwe"] |= ~on_autosomes(normalise_chromosomes(variants.chrom))
             self._n_few += int((~masks["--hwe"] & complete & few_heterozygotes(counts)).sum())
         if self._rules.varying:
             masks["monomorphic"] = counts.varies
@@ -325,8 +326,8 @@ class Sieve:
             warn_unmatched(name, listed.unmatched, len(getattr(config, name)))
             where = f"{'not ' if name == 'extract' else ''}on the --{name} list"
             record(f"--{name}", self._kept[f"--{name}"], where)
-        others = [kind for kind in KINDS if kind not in self._rules.kinds and self._kinds[kind]]
-        reason = ", ".join(f"{self._kinds[kind]} {kind}" for kind in others)
+        found = zip(self._kinds.tolist(), KINDS, strict=True)
+        reason = ", ".join(f"{n} {kind}" for n, kind in found if n and kind not in self._rules.kinds)
         record(self._rules.kinds_name, self._kept["kinds"], reason or f"all are {self._rules.kinds_name}")
         if self._rules.unique:
             record("duplicate positions", self._kept["unique"], "a variant before them has the same position")

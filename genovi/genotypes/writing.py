@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -105,7 +105,8 @@ class FilesetWriter:
         Raises:
             DataError: a name has white space, or a variant has several ALT alleles.
         """
-        contigs, alleles = (dict.fromkeys(variants.chrom.tolist()), {*variants.ref.tolist(), *variants.alt.tolist()})
+        alleles = {*variants.ref.tolist(), *variants.alt.tolist()}
+        contigs = dict.fromkeys(variants.chrom.tolist())
         for what, names in (("contig", contigs), ("variant", variants.id.tolist()), ("allele", sorted(alleles))):
             self._check_names(what, names)
         several = [alt for alt in alleles if "," in alt]
@@ -119,11 +120,14 @@ class FilesetWriter:
         self._bed.write(_without_padding(rows, self._n_samples).data)
         columns = (variants.chrom, variants.id, variants.pos, variants.alt, variants.ref)
         lines = zip(*(column.tolist() for column in columns), strict=True)
-        self._bim.writelines(f"{chrom}\t{name}\t0\t{pos}\t{alt}\t{ref}\n" for chrom, name, pos, alt, ref in lines)
+        self._bim.write("".join([f"{chrom}\t{name}\t0\t{pos}\t{alt}\t{ref}\n" for chrom, name, pos, alt, ref in lines]))
         self.n_variants += len(variants)
 
-    def _check_names(self, what: str, names: object) -> None:
-        for name in names:  # type: ignore[attr-defined]
+    def _check_names(self, what: str, names: Iterable[str]) -> None:
+        listed = list(names)
+        if "\n".join(listed).split() == listed:
+            return
+        for name in listed:
             if not name or len(name.split()) != 1:
                 raise DataError(
                     f"{what} name {name!r} is empty or has white space",

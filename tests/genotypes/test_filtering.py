@@ -52,13 +52,17 @@ def test_frequency_is_nan_where_nobody_is_observed() -> None:
 
 def test_kinds_of_variants() -> None:
     pairs = [("A", "C"), ("1", "2"), ("0", "2"), ("A", "A"), ("A", "C,G"), ("AT", "A"), ("AT", "GC"), ("A", "."),
-             ("A", "<DEL>"), ("A", "*"), ("N", "A"), ("A", "A[2:5["), ("1", "C"), ("A", "AN")]  # fmt: skip
+             ("A", "<DEL>"), ("A", "*"), ("N", "A"), ("A", "A[2:5["), ("1", "C"), ("A", "AN"), ("A", "Ω"), ("C", ""),
+             ("Ä", "A"), ("G", "T")]  # fmt: skip
     matrix = matrix_of(np.zeros((len(pairs), 1), dtype=np.int8))
     matrix = with_variants(matrix, ref=[ref for ref, _ in pairs], alt=[alt for _, alt in pairs])
     assert variant_kinds(matrix.variants).tolist() == [
         "SNP", "SNP", "SNP", "other", "multi-allelic", "indel or MNV", "indel or MNV", "no ALT", "other",
-        "other", "other", "other", "other", "indel or MNV",
+        "other", "other", "other", "other", "indel or MNV", "other", "no ALT", "other", "SNP",
     ]  # fmt: skip
+    odd = with_variants(matrix_of(np.zeros((3, 1), dtype=np.int8)), ref=["A", "\n", "C"], alt=["C", "A", "G\nT"])
+    assert variant_kinds(odd.variants).tolist() == ["SNP", "other", "other"]
+    assert variant_kinds(odd.variants.take(slice(0, 0))).tolist() == []
 
 
 def test_each_step_takes_its_own_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:

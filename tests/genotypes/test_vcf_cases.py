@@ -159,6 +159,22 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         assert matrix.dosages().tolist() == [[1, 2]]
 
 
+@pytest.mark.parametrize("odd", ["<del>", "äT", "gt"])
+def test_one_odd_text_does_not_change_its_neighbours(tmp_path: Path, odd: str) -> None:
+    """Identifiers and alleles of a piece are read together: each must come out as if it were alone."""
+    names = ["rs1", "Zoë", ".", "名", "", "x" * 300]
+    alleles = ["at", "g", odd, "ac"]
+    lines = [record("0/1", pos=i + 1).split("\t") for i in range(60)]
+    for i, fields in enumerate(lines):
+        fields[2], fields[4] = names[i % 6] or ".", alleles[i // 6 % 4]
+    raw = ["\t".join(fields).encode() for fields in lines]
+    raw[30] = raw[30].replace(b"rs1", "Zoë".encode("latin-1"))
+    table = read((HEADER + "s1\n").encode() + b"".join(raw), tmp_path).variants
+    assert table.id.tolist() == ["Zoë" if i == 30 else names[i % 6] or "." for i in range(60)]
+    expected = [name if "<" in name else name.upper() for name in alleles]
+    assert table.alt.tolist() == [expected[i // 6 % 4] for i in range(60)]
+
+
 def test_utf_16_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="UTF-16"):
         read(vcf("0/1").encode("utf-16"), tmp_path)

@@ -34,14 +34,13 @@ from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
 from genovi.training.monitor import EpochRecord, Monitor
 from genovi.training.objectives import Objective, choose_objective
+from genovi.training.optimiser import Adam
 from genovi.training.sharing import check_batch, own_part, sum_gradients
 from genovi.training.state import (
     fingerprint,
     history_of,
     history_tensor,
-    optimiser_tensors,
     prefixed,
-    restore_optimiser,
     under,
 )
 
@@ -174,7 +173,7 @@ class _Trainer:
         check_batch(ranks, self.batches.size, self.model)
         self.epochs = config.epochs or math.ceil(config.steps_for(model_config, len(x)) / self.batches.per_epoch)
         self.total = self.epochs * self.batches.per_epoch
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=self.device.type != "mps")
+        self.optimiser = Adam(self.model.parameters())
         self.objective = choose_objective(model_config, config)
         self.sleep_weight = config.sleep_weight if model_config.sleeps else 0.0
         self.step, self.epoch, self.waited = 0, 0, 0
@@ -229,16 +228,14 @@ class _Trainer:
 
     def _take_step(self, x: Data) -> None:
         lr, beta = self._schedule()
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         rows, share, noise = own_part(self.ranks, len(x), self.noise)
         loss, terms = self.objective.loss(self.model, x[rows], noise, beta)
         sleep = self._sleep(len(x))
         (share * loss + self.sleep_weight * sleep).backward()
         sum_gradients(self.model, self.ranks)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
-        self.optimiser.step()
+        self.optimiser.step(lr)
         self.model.likelihood.hold_noise_floor()
         self.step += 1
         with torch.no_grad():
@@ -275,7 +272,7 @@ class _Trainer:
         tensors = {
             **prefixed("model", self.model.state_dict()),
             **prefixed("best", self.best),
-            **prefixed("optimiser", optimiser_tensors(self.optimiser)),
+            **prefixed("optimiser", self.optimiser.tensors()),
             "random.noise": self.noise.generator.get_state(),
             "random.batches": self.batches.generator.get_state(),
             "order": self.batches.order,
@@ -305,7 +302,7 @@ class _Trainer:
             )
         self.model.load_state_dict(under("model", tensors))
         self.best = {name: tensor.to(self.device) for name, tensor in under("best", tensors).items()}
-        restore_optimiser(self.optimiser, under("optimiser", tensors))
+        self.optimiser.restore(under("optimiser", tensors))
         self.noise.generator.set_state(tensors["random.noise"])
         self.batches.generator.set_state(tensors["random.batches"])
         self.batches.order = tensors["order"].to(self.batches.order)

@@ -22,21 +22,6 @@ def under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """State of an optimiser by number of the parameter and name, such as "3.exp_avg"."""
-    states: Mapping[int, Mapping[str, Tensor]] = optimiser.state_dict()["state"]
-    return {f"{i}.{name}": tensor for i, state in states.items() for name, tensor in state.items()}
-
-
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what ``optimiser_tensors`` gave; settings, such as the learning rate, stay those of ``optimiser``."""
-    states: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        i, name = key.split(".", 1)
-        states.setdefault(int(i), {})[name] = tensor
-    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
 def history_tensor(history: Sequence[EpochRecord]) -> Tensor:
     """Records as rows, shape (epochs, columns), float64, which holds their numbers exactly."""
     return torch.tensor([astuple(record) for record in history], dtype=torch.float64).reshape(

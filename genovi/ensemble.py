@@ -18,6 +18,7 @@ Labels are not used. Axes of a map have no meaning of their own, so nothing is c
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -50,6 +51,7 @@ class Member:
         embedding: Its training samples, turned onto the best run.
         elbo: Lower bound of its held-out samples, nats per sample.
         iwae: The importance-weighted one, by which runs are ranked.
+        iwae_error: Standard error of that mean over samples; NaN where the run does not say it.
         n_held_out: Number of those samples.
         procrustes: Procrustes correlation with the best run.
         neighbours: Mean over samples of the share of neighbours that they have in the best run, too.
@@ -61,6 +63,7 @@ class Member:
     embedding: Embedding
     elbo: float
     iwae: float
+    iwae_error: float
     n_held_out: int
     procrustes: float = 1.0
     neighbours: float = 1.0
@@ -87,6 +90,11 @@ class Ensemble:
         """The run with the highest importance-weighted bound of held-out samples."""
         return self.members[0]
 
+    def _is_level(self, other: Member) -> bool:
+        """Whether two standard errors, of samples that are others in each run, cover what the best run is ahead."""
+        error = math.hypot(self.best.iwae_error, other.iwae_error)
+        return self.best.iwae - other.iwae <= 2 * error
+
     def runs_table(self) -> pd.DataFrame:
         """One row for each run, the best first."""
         return pd.DataFrame(
@@ -95,6 +103,7 @@ class Ensemble:
                 "RUN": [str(m.place) for m in self.members],
                 "SEED": [m.manifest.seed for m in self.members],
                 "IWAE": [m.iwae for m in self.members],
+                "IWAE_SE": [m.iwae_error for m in self.members],
                 "ELBO": [m.elbo for m in self.members],
                 "HELD_OUT": [m.n_held_out for m in self.members],
                 "PROCRUSTES": [m.procrustes for m in self.members],
@@ -123,10 +132,12 @@ class Ensemble:
         """For people to read."""
         others = self.members[1:]
         few = int((self.neighbours < UNSTABLE).sum())
+        level = sum(self._is_level(m) for m in others)
         return [
             f"compared {len(self.members)} runs of {len(self.spread)} samples",
             f"best run: {self.best.place}, seed {self.best.manifest.seed}, importance-weighted bound "
             f"{self.best.iwae:.2f} nats per sample; others {_range([m.iwae for m in others], 2)}",
+            *([f"{level} of them may be as good: within two standard errors of the difference"] if level else []),
             f"Procrustes correlation with it {_range([m.procrustes for m in others], 3)}; samples keep "
             f"{100 * self.neighbours.mean():.0f} % of their {self.k} neighbours on average",
             *([f"{few} samples keep fewer than half: their place depends on the seed"] if few else []),
@@ -171,7 +182,8 @@ def _read(place: Path, name: str) -> Member:
         )
     if recorded_at(manifest.summary, "bounds", "on") != "held-out":
         logger.warning("%s held no samples out: its bound is that of the samples that it was trained on", place)
-    return Member(place, name, manifest, embedding_of(place), elbo, iwae, int(n))
+    error = number_at(manifest.summary, "bounds", "errors", "iwae")
+    return Member(place, name, manifest, embedding_of(place), elbo, iwae, math.nan if error is None else error, int(n))
 
 
 def _names(places: Sequence[Path]) -> list[str]:

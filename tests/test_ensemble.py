@@ -47,9 +47,10 @@ def runs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def set_bound(run: Path, iwae: float) -> None:
+def set_bound(run: Path, iwae: float, error: float | None = 0.5) -> None:
     manifest = json.loads((run / "model.json").read_text())
     manifest["summary"]["bounds"]["iwae"] = iwae
+    manifest["summary"]["bounds"]["errors"]["iwae"] = error
     (run / "model.json").write_text(json.dumps(manifest))
 
 
@@ -79,6 +80,17 @@ def test_the_best_is_the_one_with_the_highest_held_out_bound(runs: Path) -> None
     assert "best run: b, seed 2" in result.stdout
     assert "best run: b, seed 2" in Path("out/genovi.log").read_text()
     assert typed("embed", "out/best", "--help").exit_code == 0
+
+
+def test_runs_within_two_standard_errors_of_the_best_are_said_to_be_level(runs: Path) -> None:
+    for name, bound, error in (("a", -10.0, 0.3), ("b", -11.0, 0.45), ("c", -11.1, 0.4)):
+        set_bound(runs / name, bound, error)  # of the difference: 0.54 and 0.5
+    result = typed("ensemble", "a", "b", "c", "--out", "out")
+    assert "1 of them may be as good" in result.stdout
+    assert list(pd.read_csv("out/runs.tsv", sep="\t")["IWAE_SE"]) == [0.3, 0.45, 0.4]
+    set_bound(runs / "b", -11.0, None)  # an error that is not known excuses nothing
+    assert "may be as good" not in typed("ensemble", "a", "b", "c", "--out", "again").stdout
+    assert pd.read_csv("again/runs.tsv", sep="\t")["IWAE_SE"].isna().tolist() == [False, True, False]
 
 
 def test_a_map_that_is_turned_and_stretched_is_the_same_map(runs: Path) -> None:

@@ -130,6 +130,8 @@ class Checkpoints:
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink()
+            with suppress(OSError):  # taken away where nothing is in it
+                self.folder.rmdir()
             kept = any((self.folder / name).is_file() for name in (LATEST, PREVIOUS))
             raise ResourceError(
                 "cannot write a checkpoint",

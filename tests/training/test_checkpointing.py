@@ -206,6 +206,9 @@ def test_a_place_that_cannot_be_written_is_said_and_what_was_there_stays(tmp_pat
         patch.setattr("os.fsync", no_space)
         with pytest.raises(ResourceError, match="No space left on device; the checkpoint before it is kept"):
             place.save(Snapshot({"a": torch.zeros(2)}, {}))
+        with pytest.raises(ResourceError, match="the checkpoint before it is not there"):
+            Checkpoints(tmp_path / "new", IDENTITY, 0).save(Snapshot({"a": torch.zeros(2)}, {}))
+        assert not (tmp_path / "new").exists()
     assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
     place.save(Snapshot({"a": torch.zeros(2)}, {"n": 1}))
     assert (stopped / PREVIOUS).read_bytes() == before[LATEST]

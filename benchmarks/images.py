@@ -147,7 +147,8 @@ def spread(values: list[float], places: int) -> str:
 
 def markdown(rows: list[Row]) -> str:
     columns = (("elbo", "ELBO", 1), ("iwae", "IWAE-64", 1), ("log_evidence", "log p(x), some", 1),
-               ("gap", "gap, some", 1), ("nll", "latent NLL", 2), ("mmd", "MMD", 3), ("seconds", "CPU s", 0))  # fmt: skip
+               ("gap", "gap, some", 1), ("nll", "latent NLL", 2), ("mmd", "MMD", 3),
+               ("seconds", "CPU s", 0))  # fmt: skip
     lines = ["| prior | method | " + " | ".join(title for _, title, _ in columns) + " |", "| --- " * 9 + "|"]
     for prior, method in dict.fromkeys((row["prior"], row["method"]) for row in rows):
         same = [row for row in rows if (row["prior"], row["method"]) == (prior, method)]

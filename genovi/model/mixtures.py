@@ -23,6 +23,7 @@ from genovi.model.prior import Prior
 
 SCALE = 0.2  # s: the unit of length of the latent space
 _CLIMBS = 500
+_STILL = 1e-12  # a step as short as this is rounding: everybody has arrived
 _SAME_MODE = 0.1  # in scales of the components there
 _LOG_SCALES = (-4.0, 1.0)  # range of the standard deviations of free components, on the axes of their factor
 _EMPTY = 0.05  # of an equal share: components with less weight are dropped after training
@@ -105,7 +106,9 @@ class GaussianMixture(MixturePrior):
         for _ in range(_CLIMBS):
             # mean shift: the fixed-point iteration that climbs a Gaussian mixture of one scale
             weights = torch.softmax(-torch.cdist(points, means).square() / (2 * variance), dim=-1)
-            points = weights @ means
+            before, points = points, weights @ means
+            if (points - before).abs().max() < _STILL:
+                break
         return _one_hot(torch.cdist(points, points) < _SAME_MODE * math.sqrt(variance), torch.ones(len(means)))
 
 
@@ -216,7 +219,9 @@ def _climb(weights: Tensor, means: Tensor, precision: Tensor) -> Tensor:
         log_share = constant - 0.5 * torch.einsum("nki,kij,nkj->nk", apart, precision, apart)
         share = torch.softmax(log_share, dim=-1)
         local = torch.einsum("nk,kij->nij", share, precision)
-        points = torch.linalg.solve(local, share @ pull)
+        before, points = points, torch.linalg.solve(local, share @ pull)
+        if (points - before).abs().max() < _STILL:
+            break
     apart = points[:, None] - points
     distance = torch.einsum("nmi,nij,nmj->nm", apart, local, apart)
     near = distance < _SAME_MODE**2

@@ -172,7 +172,7 @@ def describe(paths: Sequence[Path]) -> InputSummary:
         ConfigError, DataError, MismatchError: as ``open_genotypes``.
     """
     from genovi.genotypes.counting import count_alleles
-    from genovi.genotypes.kinds import variant_kinds
+    from genovi.genotypes.kinds import KINDS, kind_numbers
     from genovi.genotypes.regions import BuildEvidence
 
     with open_sources(paths) as sources:
@@ -181,18 +181,18 @@ def describe(paths: Sequence[Path]) -> InputSummary:
             order_of(source, sources[0])
         n_samples = len(sources[0].samples)
         n_in = [0] * len(sources)
-        missing, n_multiallelic, n_non_snp = 0, 0, 0
+        missing, n_of_kind = 0, np.zeros(len(KINDS), dtype=np.int64)
         evidence = BuildEvidence()
         for which, batch, _ in stream(sources, None, facts):
             n_in[which] += len(batch.variants)
             evidence.add(batch.variants)
-            kinds = variant_kinds(batch.variants)
-            n_multiallelic += int(np.sum(kinds == "multi-allelic"))
-            n_non_snp += int(np.sum((kinds != "multi-allelic") & (kinds != "SNP")))
+            n_of_kind += np.bincount(kind_numbers(batch.variants), minlength=len(KINDS))
             missing += int(count_alleles(batch.rows, n_samples).sample_missing.sum())
         merged = InputFacts.merge(facts)
         report_input(sources, sum(n_in), merged)
     build = evidence.guess(merged)
+    kinds = dict(zip(KINDS, n_of_kind.tolist(), strict=True))
+    n_multiallelic, n_snps = kinds["multi-allelic"], kinds["SNP"]
     return InputSummary(
         files=tuple(FileSummary(one.name, one.format, n_samples, n) for one, n in zip(sources, n_in, strict=True)),
         n_samples=n_samples,
@@ -200,7 +200,7 @@ def describe(paths: Sequence[Path]) -> InputSummary:
         contigs=tuple(evidence.names.items()),
         missing_share=missing / (n_samples * sum(n_in)),
         n_multiallelic=n_multiallelic,
-        n_non_snp=n_non_snp,
+        n_non_snp=sum(n_in) - n_snps - n_multiallelic,
         half_calls=merged.half_calls,
         haploid_calls=merged.haploid_calls,
         build=build.build,

@@ -88,6 +88,11 @@ def fit_components(
         "%d principal components above the noise floor (%.0f effective variants); the model takes %d",
         axes.noise.significant, axes.noise.effective_variants, k,
     )  # fmt: skip
+    if axes.noise.significant == 0:
+        logger.warning(
+            "no principal component is above the noise: these %d samples show no structure, so positions and clusters "
+            "of the map are chance; more samples or variants may show some", axes.n_samples,
+        )  # fmt: skip
     axes, scores = axes.first(k), scores[:, :k]
     if incomplete:
         # block by block: the covariances of all samples, which are not needed, would fill the memory

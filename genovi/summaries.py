@@ -63,6 +63,7 @@ class TrainSummary:
             f"({self.fit.reason})",
             *([f"embedded {n_out} relatives of them afterwards"] if n_out else []),
             self.bounds.line(),
+            *([] if self.model.axes.noise.significant else ["no structure found: positions and clusters are chance"]),
             f"{self.provenance.wall_seconds:.0f} s, {self.provenance.peak_memory_mib:.0f} MiB; wrote {self.out}",
         ]
 

@@ -51,8 +51,7 @@ class NoiseFloor:
         # From many axes downwards: with too few taken out, strong structure inflates the moments and hides itself.
         significant = min(len(leading), n // 4)
         while True:
-            # centring takes one degree of freedom, each significant axis another
-            rest = max(n - 1 - significant, 1)
+            rest = _freedom(n, significant)
             mean = max(trace - leading[:significant].sum(), 1e-12) / rest
             second = max(square - (leading[:significant] ** 2).sum(), 1e-12) / rest
             ratio = max(second / mean**2 - 1.0, 1e-6)  # g = n / p_e
@@ -72,6 +71,15 @@ class NoiseFloor:
             significant=significant,
         )
 
+    def ratio(self, n: int) -> float:
+        """Degrees of freedom of the noise of n samples over those of their variants, the c of random matrix theory."""
+        return _freedom(n, self.significant) / self.effective_variants
+
     def to_dict(self) -> dict[str, float | int]:
         """JSON-ready values."""
         return asdict(self)
+
+
+def _freedom(n: int, significant: int) -> int:
+    """Degrees of freedom of the noise of n samples: centring takes one, each significant axis another."""
+    return max(n - 1 - significant, 1)

@@ -13,6 +13,7 @@ from these rank 0 computes for all.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +61,14 @@ class PrincipalAxes:
     def score_noise(self) -> np.ndarray:
         """Variance of the noise in training scores along each axis, shape (k,), float64.
 
-        In the spiked model, c = n / p_e, an axis of variance e (in units c e / v: rho^2 = (1 + t)(c + t) / t for a
-        spike of strength t) has the fraction c (1 + t) / (t (t + c)) of its variance from noise; axes at or below
-        the edge are noise altogether. Source: Benaych-Georges and Nadakuditi (2012), Journal of Multivariate
-        Analysis 111:120, section 3.1 (angle of the left singular vector).
+        In the spiked model, c = (n - 1 - s) / p_e with s significant axes, an axis of variance e (in units in which the
+        edge is (1 + sqrt c)^2: rho^2 = (1 + t)(c + t) / t for a spike of strength t) has the fraction
+        c (1 + t) / (t (t + c)) of its variance from noise; axes at or below the edge are noise altogether. Source:
+        Benaych-Georges and Nadakuditi (2012), Journal of Multivariate Analysis 111:120, section 3.1 (angle of the
+        left singular vector).
         """
-        ratio = self.n_samples / self.noise.effective_variants
-        rho = ratio * self.eigenvalues / self.noise.variance
+        ratio = self.noise.ratio(self.n_samples)
+        rho = (1 + math.sqrt(ratio)) ** 2 * self.eigenvalues / self.noise.edge
         half = (rho - 1 - ratio) / 2
         spike = half + np.sqrt(np.maximum(half**2 - ratio, 0))
         spike = np.maximum(spike, np.sqrt(ratio))

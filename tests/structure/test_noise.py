@@ -55,6 +55,34 @@ def test_structure_too_weak_to_see_is_not_seen() -> None:
     assert axes_of(varying(simulate_structure(0, 2, 30, 300, 0.0005)[0])).noise.significant == 0
 
 
+@pytest.mark.parametrize(("n", "p"), [(12, 20000), (20, 5000), (60, 2000), (200, 1000)])
+def test_axes_that_do_not_stand_out_are_noise_altogether_in_cohorts_of_any_size(n: int, p: int) -> None:
+    axes = axes_of(varying(simulate_structure(1, 1, n, p, 0.0)[0]))
+    under = axes.eigenvalues <= axes.noise.edge
+    assert under.sum() >= 8
+    np.testing.assert_allclose(axes.score_noise[under], axes.eigenvalues[under], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "p", "strength"), [(30, 3000, 0.3), (60, 600, 0.8), (200, 400, 2.0)])
+def test_noise_of_an_axis_is_what_its_direction_misses_of_the_truth(n: int, p: int, strength: float) -> None:
+    """Of a planted axis u, with samples' scores along the axis found, 1 - (u . found)^2 is the share of noise."""
+    missed, expected = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        u = rng.normal(size=n)
+        u -= u.mean()
+        u /= np.linalg.norm(u)
+        x = rng.normal(size=(n, p)) + np.sqrt(strength) * np.outer(u, rng.normal(size=p))  # a spike of that strength
+        x -= x.mean(axis=0)
+        values, vectors = np.linalg.eigh(x @ x.T)
+        values, vectors = values[::-1], vectors[:, ::-1]
+        noise = NoiseFloor.fit(values[:10], values.sum(), (values**2).sum(), n)
+        axes = PrincipalAxes(np.zeros((p, 1), np.float32), np.sqrt(values[:1]), n, noise)
+        missed.append(1 - (vectors[:, 0] @ u) ** 2)
+        expected.append(axes.score_noise[0] / axes.eigenvalues[0])
+    assert np.mean(expected) == pytest.approx(np.mean(missed), rel=0.1)
+
+
 @pytest.mark.parametrize("copies", [2, 5])
 def test_linked_variants_count_once(copies: int) -> None:
     matrix = varying(simulate_structure(4, 3, 40, 800, 0.05)[0])

@@ -54,7 +54,7 @@ def test_columns_of_runs_compared() -> None:
     section = (REPO / "docs" / "files.md").read_text().split("## Runs compared")[1].split("\n## ")[0]
     columns = [cell for cell in re.findall(r"^\| (`.*?`) (?:\.\.|\|)", section, re.MULTILINE)]
     manifest = Manifest({}, 1, 2, 1, {}, 1.0, 1, "", {})
-    member = Member(Path("run"), "run", manifest, Embedding(("a", "b"), np.zeros((2, 1))), 0.0, 0.0, 1)
+    member = Member(Path("run"), "run", manifest, Embedding(("a", "b"), np.zeros((2, 1))), 0.0, 0.0, 0.0, 1)
     found = Ensemble((member, member), np.zeros(2), np.zeros(2), 1)
     written = [*found.runs_table().columns, *found.stability_table().columns]
     assert [column.strip("`") for column in columns] == written

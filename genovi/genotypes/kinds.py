@@ -55,4 +55,4 @@ def _kind(ref: str, alt: str) -> str:
         return "multi-allelic"
     if alt in (".", ""):
         return "no ALT"
-    return "indel or MNV" if len(ref) + len(alt) > 2 and _READ.issuperset(ref + alt) else "other"
+    return "indel or MNV" if max(len(ref), len(alt)) > 1 and _READ.issuperset(ref + alt) else "other"

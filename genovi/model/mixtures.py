@@ -23,7 +23,7 @@ from genovi.model.prior import Prior
 
 SCALE = 0.2  # s: the unit of length of the latent space
 _CLIMBS = 500
-_STILL = 1e-12  # a step as short as this is rounding: everybody has arrived
+_STILL = 1e-12  # in units of the latent space: a step as short is rounding, and everybody has arrived
 _SAME_MODE = 0.1  # in scales of the components there
 _LOG_SCALES = (-4.0, 1.0)  # range of the standard deviations of free components, on the axes of their factor
 _EMPTY = 0.05  # of an equal share: components with less weight are dropped after training

@@ -27,8 +27,9 @@ class Adam:
         self._parameters = list(parameters)
         device = self._parameters[0].device
         self._fused = device.type != "mps"  # one kernel for all parameters
+        counters = device if self._fused else None  # without the kernel steps are counted on the CPU
         self._state = {
-            "step": [torch.zeros((), dtype=torch.float32, device=device) for _ in self._parameters],
+            "step": [torch.zeros((), dtype=torch.float32, device=counters) for _ in self._parameters],
             "exp_avg": [torch.zeros_like(one) for one in self._parameters],
             "exp_avg_sq": [torch.zeros_like(one) for one in self._parameters],
         }
@@ -37,7 +38,7 @@ class Adam:
     def step(self, lr: float) -> None:
         """Follow the gradients at a learning rate; a parameter without one stays, and so does its state."""
         used = [i for i, one in enumerate(self._parameters) if one.grad is not None]
-        steps, means, squares = ([tensors[i] for i in used] for tensors in self._state.values())
+        steps, means, squares = ([self._state[name][i] for i in used] for name in ("step", "exp_avg", "exp_avg_sq"))
         adam(
             [self._parameters[i] for i in used],
             [grad for i in used if (grad := self._parameters[i].grad) is not None],

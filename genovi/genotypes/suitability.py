@@ -298,6 +298,8 @@ def _check_overlap(
         fix = "call all sites of the model (bcftools mpileup -T, see docs/formats.md), or lower --min-overlap"
     elif query.is_gvcf:
         why, fix = "the input is a gVCF", "expand it with `bcftools convert --gvcf2vcf`, or lower --min-overlap"
+    elif found.by == "id":
+        fix = f"compare identifiers with {target.name}/variants.tsv.gz: both need names of one kind, such as rs numbers"
     elif guess.build == "unknown" and target.build in BUILDS:
         why += f"; the model is on {target.build}, and of the input {guess.reason}"
     if found.usable < least or found.usable == 0:
@@ -308,6 +310,6 @@ def _check_overlap(
         )
     if biased:
         logger.warning(
-            "the input holds variant sites only (nobody is homozygous for REF anywhere): the sites that it has were "
-            "chosen by genotype, which shifts positions; call all sites of the model instead, see docs/formats.md"
+            "the input holds variant sites only (somebody carries ALT at nearly all of them): these were chosen by "
+            "genotype, which shifts positions; call all sites of the model instead, see docs/formats.md"
         )

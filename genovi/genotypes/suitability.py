@@ -116,7 +116,9 @@ def fit_to_model(target: Target, query: Query, demands: Demands | None = None) -
         _check_clashes(target, matrix, found)
     aligned = align(matrix, found)
     counts = allele_counts(aligned)
-    _check_agreement(target, found, counts, matrix)
+    biased = variant_sites_only(target.frequency, found, counts)
+    if not biased:  # else ALT is frequent at all sites, because those where it is not were left out
+        _check_agreement(target, found, counts, matrix)
     if _palindromes_disagree(target, found, counts):
         found = found.without_palindromes()
         aligned = align(matrix, found)
@@ -126,7 +128,6 @@ def fit_to_model(target: Target, query: Query, demands: Demands | None = None) -
             "and they are left out"
         )
     _report_strand(found)
-    biased = variant_sites_only(target.frequency, found, counts)
     _check_overlap(target, query, found, demands.min_overlap, guess, biased)
     return aligned, found
 

@@ -194,6 +194,17 @@ def test_a_call_set_of_variant_sites_is_told(caplog: pytest.LogCaptureFixture, n
         fits(target_of(matrix), query, Demands(0.99))
 
 
+def test_variant_sites_are_not_taken_for_exchanged_alleles(caplog: pytest.LogCaptureFixture) -> None:
+    """Where ALT is the rarer allele everywhere, ALT that is there nearly always looks as if it were REF."""
+    matrix = cohort(n_variants=6000, fst=0.05)
+    rare = matrix.take_variants(allele_frequency(matrix) < 0.4)
+    query = carried(rare, np.arange(1))
+    with caplog.at_level(logging.WARNING, "genovi"):
+        fits(target_of(rare), query, Demands(0.1))
+    assert "variant sites only" in caplog.text
+    assert "have little to do" not in caplog.text
+
+
 def test_variant_sites_are_told_with_alleles_exchanged_and_beside_missing_genotypes() -> None:
     matrix = cohort(n_variants=3000, fst=0.05)
     frequency = allele_frequency(matrix)

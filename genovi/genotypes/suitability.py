@@ -43,6 +43,8 @@ _MOST_CLASHES = 0.25
 _ENRICHED = 2.0  # a group's frequency may be that many times that of all training samples
 _LEAST_EXPECTED = 10
 _FEW = 0.02
+_RAREST = 0.005  # frequencies in training are not known better than that
+_SURE = 10.0  # nats
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ def fit_to_model(target: Target, query: Query, demands: Demands | None = None) -
     aligned = align(matrix, found)
     counts = allele_counts(aligned)
     biased = variant_sites_only(target.frequency, found, counts)
-    if not biased:  # else ALT is frequent at all sites, because those where it is not were left out
+    if biased:  # ALT is frequent at all sites, because those where it is not were left out
+        _check_carriers(target, found, counts, matrix)
+    else:
         _check_agreement(target, found, counts, matrix)
     if _palindromes_disagree(target, found, counts):
         found = found.without_palindromes()
@@ -227,17 +231,39 @@ def _check_agreement(target: Target, found: VariantMatch, counts: AlleleCounts, 
     agreement = float((x * y).sum()) / size
     logger.info("agreement of allele frequencies with training: %.2f at %d sites", agreement, len(x))
     if agreement < -_ERRORS / math.sqrt(len(x)):
-        raise MismatchError(
-            f"alleles are frequent where training has them rare (agreement {agreement:.2f})",
-            where=matrix.source,
-            why="genotypes count the other allele than the file says",
-            fix="make the file again from the original calls, and check REF with `bcftools norm --check-ref w`",
-        )
+        raise _exchanged(f"agreement {agreement:.2f}", matrix)
     if agreement < _LOW_AGREEMENT:
         logger.warning(
             "allele frequencies have little to do with those of training (agreement %.2f, usually over %.1f): "
             "check alleles, species and genome build", agreement, _LOW_AGREEMENT,
         )  # fmt: skip
+
+
+def _check_carriers(target: Target, found: VariantMatch, counts: AlleleCounts, matrix: GenotypeMatrix) -> None:
+    """Whether genotypes count ALT, from those alone that have one, since sites where nobody has were left out.
+
+    Of carriers of an allele of frequency p, p / (2 - p) have two copies; where genotypes count REF instead, those who
+    have two of what they call ALT are (1 - p) / (1 + p) of all with one. The log-likelihoods of both are compared.
+    """
+    seen = found.used & ~found.palindromic & (counts.n_observed > 0)
+    n, exchanged = counts.n_observed[seen], found.swapped[seen]
+    n_het = counts.n_het[seen]
+    n_alt = np.where(exchanged, 2 * n - counts.n_alt[seen], counts.n_alt[seen])
+    p = np.where(exchanged, 1 - target.frequency[seen], target.frequency[seen]).clip(_RAREST, 1 - _RAREST)
+    one, two = 2 * (1 - p) / (2 - p), p / (2 - p)
+    as_ref, twice_ref = 2 * p / (1 + p), (1 - p) / (1 + p)
+    evidence = float((n_het * np.log(one / as_ref) + (n_alt - n_het) // 2 * np.log(two / twice_ref)).sum())
+    if evidence < -_SURE:
+        raise _exchanged(f"of those who carry ALT too many carry it twice, by {-evidence:.0f} nats", matrix)
+
+
+def _exchanged(measure: str, matrix: GenotypeMatrix) -> MismatchError:
+    return MismatchError(
+        f"alleles are frequent where training has them rare ({measure})",
+        where=matrix.source,
+        why="genotypes count the other allele than the file says",
+        fix="make the file again from the original calls, and check REF with `bcftools norm --check-ref w`",
+    )
 
 
 def _palindromes_disagree(target: Target, found: VariantMatch, counts: AlleleCounts) -> bool:

@@ -205,6 +205,18 @@ def test_variant_sites_are_not_taken_for_exchanged_alleles(caplog: pytest.LogCap
     assert "have little to do" not in caplog.text
 
 
+@pytest.mark.parametrize("n", [1, 3])
+def test_exchanged_alleles_are_not_taken_for_variant_sites(n: int) -> None:
+    """Rare alleles counted the wrong way round are there nearly always, as ALT is where only its sites are listed."""
+    matrix = cohort(n_variants=15_000, fst=0.05)
+    rare = matrix.take_variants(allele_frequency(matrix) < 0.1)
+    half = rare.take_samples(np.arange(n)).take_variants(np.arange(0, rare.n_variants, 2))
+    dosages = half.dosages()
+    turned = replace(half, packed=pack(np.where(dosages >= 0, 2 - dosages, dosages)))
+    with pytest.raises(MismatchError, match="genotypes count the other allele"):
+        fits(target_of(rare), turned, Demands(0.1))
+
+
 def test_variant_sites_are_told_with_alleles_exchanged_and_beside_missing_genotypes() -> None:
     matrix = cohort(n_variants=3000, fst=0.05)
     frequency = allele_frequency(matrix)

@@ -197,6 +197,7 @@ def n_kept(program: str, done: Run, out: Path) -> int:
         with open(path) as lines:  # never all at once: what this process holds, the next one begins with
             return sum(not line.startswith("#") for line in lines)
     if program.startswith("bcftools"):
+        subprocess.run(["bcftools", "index", "-f", f"{out}.bcf"], check=True)  # -n counts by the index
         listing = subprocess.run(["bcftools", "index", "-n", f"{out}.bcf"], check=True, capture_output=True)
         return int(listing.stdout)
     return int(done.output[-1])

@@ -79,7 +79,7 @@ class Chain(Posterior):
         mean, log_std = self._kernel(self.draw(x, noise, paths).values[-2], 0, guess)
         return torch.stack([log_mean(normal_log_density(each, mean, log_std)) for each in z])
 
-    def _noised(self, z: Tensor, noise: Noise) -> Tensor:
+    def noised(self, z: Tensor, noise: Noise) -> Tensor:
         """y_0..y_T of the noising process from z, shape (T + 1, ..., d)."""
         path = [z]
         # of the buffer, which is where z is: a number that is sent to a GPU would have it wait
@@ -122,7 +122,7 @@ class DiffusionPosterior(Chain):
         return z, log_std.clamp(*LOG_STD_RANGE)
 
     def sleep_loss(self, x: Tensor, z: Tensor, noise: Noise) -> Tensor:
-        y = self._noised(z, noise)
+        y = self.noised(z, noise)
         guess, mean, log_std_top = self._first(x)
         step_mean, step_log_std = self._kernel(y[1:], slice(None), guess)
         reverse = normal_log_density(y[:-1], step_mean, step_log_std).sum(0)
@@ -166,7 +166,7 @@ class SimpleDiffusionPosterior(Chain):
         return mean, log_std.clamp(*LOG_STD_RANGE)
 
     def sleep_loss(self, x: Tensor, z: Tensor, noise: Noise) -> Tensor:
-        y = self._noised(z, noise)
+        y = self.noised(z, noise)
         return -normal_log_density(y[:-1], *self._kernel(y[1:], slice(None), None)).sum(0)
 
 

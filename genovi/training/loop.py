@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from genovi.errors import InterruptedRunError, MismatchError, ResourceError, TrainingError
 from genovi.model.binomial import BinomialLikelihood
@@ -32,10 +31,11 @@ from genovi.training.batches import Batches, split_samples
 from genovi.training.checkpointing import Checkpoints, Snapshot
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
+from genovi.training.gradients import choose_gradients
 from genovi.training.monitor import EpochRecord, Monitor
 from genovi.training.objectives import Objective, choose_objective
 from genovi.training.optimiser import Adam
-from genovi.training.sharing import check_batch, own_part, sum_gradients
+from genovi.training.sharing import check_batch, own_part
 from genovi.training.state import (
     fingerprint,
     history_of,
@@ -133,9 +133,8 @@ def fit(
     if len(bad):
         # among the held-out samples it would not even show in the loss: no bound would ever be the best
         raise TrainingError("principal components are not finite", where=f"row {bad[0] + 1}, {len(bad)} of {len(x)}")
-    trainer = _Trainer(x, model_config, config, seeds, noise_floor, genotypes, ranks)
-    trainer.objective = objective or trainer.objective
-    return trainer.run(monitor, checkpoints)
+    objective = objective or choose_objective(model_config, config)
+    return _Trainer(x, model_config, config, seeds, noise_floor, objective, genotypes, ranks).run(monitor, checkpoints)
 
 
 class _Trainer:
@@ -146,6 +145,7 @@ class _Trainer:
         config: TrainingConfig,
         seeds: Seeds,
         noise_floor: np.ndarray | None,
+        objective: Objective,
         genotypes: tuple[Genotypes, Sites] | None,
         ranks: Ranks,
     ) -> None:
@@ -174,8 +174,8 @@ class _Trainer:
         self.epochs = config.epochs or math.ceil(config.steps_for(model_config, len(x)) / self.batches.per_epoch)
         self.total = self.epochs * self.batches.per_epoch
         self.optimiser = Adam(self.model.parameters())
-        self.objective = choose_objective(model_config, config)
-        self.sleep_weight = config.sleep_weight if model_config.sleeps else 0.0
+        sleep_weight = config.sleep_weight if model_config.sleeps else 0.0
+        self.gradients = choose_gradients(self.model, objective, sleep_weight, self.noise, ranks)
         self.step, self.epoch, self.waited = 0, 0, 0
         self.sums = torch.zeros(6, device=self.device)
         self.best_bound, self.best = -math.inf, copy.deepcopy(self.model.state_dict())
@@ -228,19 +228,13 @@ class _Trainer:
 
     def _take_step(self, x: Data) -> None:
         lr, beta = self._schedule()
-        self.model.zero_grad(set_to_none=True)
-        rows, share, noise = own_part(self.ranks, len(x), self.noise)
-        loss, terms = self.objective.loss(self.model, x[rows], noise, beta)
-        sleep = self._sleep(len(x))
-        (share * loss + self.sleep_weight * sleep).backward()
-        sum_gradients(self.model, self.ranks)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        terms = self.gradients.compute(x, beta)
+        norm = self.gradients.clip(CLIP)
         self.optimiser.step(lr)
         self.model.likelihood.hold_noise_floor()
         self.step += 1
         with torch.no_grad():
-            parts = (terms.reconstruction, terms.prior, terms.chain, terms.entropy)
-            self.sums += torch.stack([*(share * part.mean() for part in parts), sleep, norm / self.ranks.size])
+            self.sums += torch.cat([terms, norm[None] / self.ranks.size])
 
     def _asked_to_stop(self, monitor: Monitor) -> bool:
         """Whether one of the ranks is to stop: all of them do, after the same step."""
@@ -314,14 +308,6 @@ class _Trainer:
         self.best_bound = float.fromhex(numbers["best_bound"])
         self.clock = time.perf_counter() - float(numbers["seconds"])
         logger.info("going on from the checkpoint in %s: epoch %d of at most %d", folder, self.epoch, self.epochs)
-
-    def _sleep(self, n: int) -> Tensor:
-        if self.sleep_weight == 0:
-            return torch.zeros((), device=self.device)
-        most = self.model.likelihood.most_dreams
-        dreams = n if most is None else min(n, most)
-        rows, share, noise = own_part(self.ranks, dreams, self.noise)
-        return share * self.model.sleep_loss(rows.stop - rows.start, noise)
 
     def _schedule(self) -> tuple[float, float]:
         """Learning rate and beta of the coming step."""

@@ -18,6 +18,7 @@ from genovi.seeding import Seeds
 from genovi.training import loop
 from genovi.training.batches import split_samples
 from genovi.training.config import TrainingConfig
+from genovi.training.gradients import AutomaticGradients, DefaultGradients, Gradients
 from genovi.training.loop import HELD_OUT_DRAWS, DivergedError, Fit, fit
 from genovi.training.monitor import EpochRecord, Monitor
 
@@ -278,15 +279,15 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_weights_that_work(posterior:
 
 
 def test_after_a_divergence_the_best_weights_so_far_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    terms, calls = LatentModel.terms, iter(range(10**9))
+    compute, calls = DefaultGradients.compute, iter(range(10**9))
 
-    def broken(self: LatentModel, x: torch.Tensor, noise: object, draws: int | None = None) -> object:
-        found, z = terms(self, x, noise, draws)
-        if draws is None and next(calls) == 13:  # two steps an epoch: in epoch 7
-            found.reconstruction.data.fill_(math.nan)
-        return found, z
+    def broken(self: DefaultGradients, x: torch.Tensor, beta: float) -> torch.Tensor:
+        terms = compute(self, x, beta)
+        if next(calls) == 13:  # two steps an epoch: in epoch 7
+            terms[0] = math.nan
+        return terms
 
-    monkeypatch.setattr(LatentModel, "terms", broken)
+    monkeypatch.setattr(DefaultGradients, "compute", broken)
     x = data()
     with pytest.raises(DivergedError, match="epoch 7") as caught:
         fit(x, model_config(), training_config(), SEEDS, Monitor())
@@ -330,16 +331,17 @@ def test_a_gpu_reaches_the_bound_of_the_cpu() -> None:
     assert bounds[1] == pytest.approx(bounds[0], abs=0.5)
 
 
-def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("posterior", "kind"), [("ddvi", DefaultGradients), ("gaussian", AutomaticGradients)])
+def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch, posterior: str, kind: type[Gradients]) -> None:
     seen = []
-    clip = torch.nn.utils.clip_grad_norm_
+    clip = kind.clip
 
-    def spy(parameters: object, limit: float) -> torch.Tensor:
+    def spy(self: Gradients, limit: float) -> torch.Tensor:
         seen.append(limit)
-        return clip(parameters, limit)
+        return clip(self, limit)
 
-    monkeypatch.setattr(loop.torch.nn.utils, "clip_grad_norm_", spy)
-    fit(data(), model_config(), training_config(epochs=1), SEEDS, Monitor())
+    monkeypatch.setattr(kind, "clip", spy)
+    fit(data(), model_config(posterior), training_config(epochs=1), SEEDS, Monitor())
     assert seen == [loop.CLIP, loop.CLIP]
 
 

@@ -36,6 +36,7 @@ from genovi.seeding import Seeds
 from genovi.training import loop
 from genovi.training.config import TrainingConfig
 from genovi.training.monitor import Monitor
+from genovi.training.objectives import choose_objective
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("GENOVI_REAL_DATA", REPO.parent / "shared" / "data"))
@@ -90,7 +91,9 @@ def speed(found: FittedComponents, device: str, batch: int, seen: int, seeds: Se
     """Samples that a second of training steps sees."""
     x = np.tile(found.x, (-(-2 * batch // len(found.x)), 1)) if 2 * batch > len(found.x) else found.x
     config = TrainingConfig(device=device, batch_size=batch, epochs=1_000_000)
-    trainer = loop._Trainer(x, ModelConfig(), config, seeds, found.noise_floor, None, ALONE)
+    model = ModelConfig()
+    objective = choose_objective(model, config)
+    trainer = loop._Trainer(x, model, config, seeds, found.noise_floor, objective, None, ALONE)
 
     def take(steps: int) -> None:
         done = 0

@@ -20,6 +20,8 @@ from genovi.seeding import Seeds
 from genovi.training import loop
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
+from genovi.training.gradients import choose_gradients
+from genovi.training.objectives import choose_objective
 
 
 @pytest.fixture
@@ -114,14 +116,16 @@ class Unwritten(Noise):
 )
 def test_a_step_stays_on_its_device(posterior: str, prior: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On torch's device of shapes alone, which stands in for a GPU: all that a step does there, it would do here."""
-    x = np.random.default_rng(1).normal(size=(120, 5))
     model = ModelConfig(posterior=posterior, prior=prior, components=5, hidden=16)
-    training = TrainingConfig(epochs=1, batch_size=32, device="cpu", threads=None)
-    trainer = loop._Trainer(x, model, training, Seeds(7), None, None, ALONE)
-    trainer.device = torch.device("meta")
-    trainer.model.to(trainer.device)
-    trainer.sums, trainer.batches.x = trainer.sums.to("meta"), trainer.batches.x.to("meta")
+    trainer = trainer_of(model, "cpu")
+    trainer.model.to("meta")
     trainer.noise = Unwritten()
+    weight = trainer.gradients.sleep_weight
+    with monkeypatch.context() as patch:  # constants are read once, as training begins
+        patch.setattr(torch.Tensor, "tolist", lambda tensor: [0.5] * tensor.numel())
+        objective = choose_objective(model, trainer.config)
+        trainer.gradients = choose_gradients(trainer.model, objective, weight, trainer.noise, ALONE)
+    trainer.sums, trainer.batches.x = trainer.sums.to("meta"), trainer.batches.x.to("meta")
     monkeypatch.setattr(trainer.optimiser, "step", lambda lr: None)  # one kernel of torch's, which has no shape to give
     batches = trainer.batches.epoch()
     next(batches)  # the order of an epoch is sent once
@@ -133,11 +137,7 @@ def test_a_step_stays_on_its_device(posterior: str, prior: str, monkeypatch: pyt
 @pytest.mark.gpu
 @pytest.mark.parametrize("posterior", POSTERIORS)
 def test_a_gpu_is_never_waited_for_in_a_step(posterior: str) -> None:
-    x = np.random.default_rng(1).normal(size=(120, 5))
-    training = TrainingConfig(epochs=1, batch_size=32, device="cuda", threads=None)
-    trainer = loop._Trainer(
-        x, ModelConfig(posterior=posterior, components=5, hidden=16), training, Seeds(7), None, None, ALONE
-    )
+    trainer = trainer_of(ModelConfig(posterior=posterior, components=5, hidden=16), "cuda")
     batches = trainer.batches.epoch()
     trainer._take_step(next(batches))
     before = torch.cuda.get_sync_debug_mode()
@@ -146,3 +146,9 @@ def test_a_gpu_is_never_waited_for_in_a_step(posterior: str) -> None:
         trainer._take_step(next(batches))
     finally:
         torch.cuda.set_sync_debug_mode(before)
+
+
+def trainer_of(model: ModelConfig, device: str) -> loop._Trainer:
+    x = np.random.default_rng(1).normal(size=(120, 5))
+    training = TrainingConfig(epochs=1, batch_size=32, device=device, threads=None)
+    return loop._Trainer(x, model, training, Seeds(7), None, choose_objective(model, training), None, ALONE)

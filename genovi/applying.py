@@ -34,6 +34,8 @@ from genovi.training.device import choose_device, set_threads
 
 logger = logging.getLogger("genovi")
 
+_NAMES = 5  # of samples in a line of the log
+
 
 def plan_embed(run: Path, inputs: Sequence[Path], demands: Demands | None = None) -> list[str]:
     """What ``embed_run`` would do: reads and matches, places nobody.
@@ -142,7 +144,11 @@ def _placed(
     draws = embedding_seed(trained.seed if seed is None else seed)
     embedding, again = place_new(trained, aligned, draws, device, known)
     if again.any():
-        logger.info("%d samples are training samples and keep their training positions", again.sum())
+        names = [embedding.samples[i] for i in np.flatnonzero(again)[:_NAMES]]
+        logger.info(
+            "%d samples are training samples and keep their training positions: %s%s",
+            again.sum(), ", ".join(names), ", ..." if again.sum() > len(names) else "",
+        )  # fmt: skip
     classes = None
     if trained.classes:
         shares = class_shares(trained, aligned, draws, device)

@@ -75,15 +75,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(folder / "run", old, matrix.take_samples(known & new), matrix.take_samples(~known))
 
 
-def test_training_samples_keep_their_row_and_new_ones_are_none(world: World, tmp_path: Path) -> None:
+def test_training_samples_keep_their_row_and_new_ones_are_none(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     both = world.new.samples[:5] + world.old.samples[3:9]
     mixed = GenotypeMatrix(
         pack(np.concatenate([world.new.dosages()[:, :5], world.old.dosages()[:, 3:9]], axis=1)),
         tuple(f"other_name_{i}" for i in range(len(both))),
         world.old.variants,
     )
-    summary = embed(world.run, mixed, tmp_path / "mixed")
+    with caplog.at_level(logging.INFO, "genovi"):
+        summary = embed(world.run, mixed, tmp_path / "mixed")
     np.testing.assert_array_equal(summary.again, [False] * 5 + [True] * 6)
+    named = ", ".join(f"other_name_{i}" for i in range(5, 10))
+    assert f"6 samples are training samples and keep their training positions: {named}, ..." in caplog.text
     before = Embedding.read_tsv(world.run / "embedding.tsv")
     rows = [before.samples.index(name) for name in both[5:]]
     after = Embedding.read_tsv(tmp_path / "mixed.embedding.tsv")

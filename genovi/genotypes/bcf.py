@@ -180,13 +180,13 @@ class _Records:
             why = str(error) if isinstance(error, _MalformedError) else "its lengths contradict each other"
             raise self.bad("a malformed record", why) from error
 
-    def bad(self, what: str, why: str | None = None) -> DataError:
+    def bad(self, what: str, why: str | None = None, fix: str | None = None) -> DataError:
         """The error for the record at hand."""
         return DataError(
             what,
             where=f"{self._path}, record {len(self) + 1}",
             why=why,
-            fix="copy the file again, or make it again with `bcftools view -Ob`",
+            fix=fix or "copy the file again, or make it again with `bcftools view -Ob`",
         )
 
     def facts(self, format_name: str, found: IndexedPart | None) -> InputFacts:
@@ -256,7 +256,11 @@ class _Records:
         if status != self._kernels.OK:
             name = self._header.samples[sample]
             if status == self._kernels.POLYPLOID:
-                raise _MalformedError(f"sample {name!r} has more than two alleles, and genovi models diploid genotypes")
+                raise self.bad(
+                    f"a genotype of sample {name!r} has more than two alleles",
+                    "genovi models diploid genotypes",
+                    "give diploid calls, or leave these contigs out",
+                )
             raise _MalformedError(f"the genotype of sample {name!r} names an allele that the record does not have")
 
     def _genotypes(self, individual: bytes, n_format: int, n_samples: int) -> np.ndarray | None:

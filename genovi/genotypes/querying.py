@@ -19,7 +19,7 @@ from genovi.genotypes.matching import identifiers
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, take_samples
 from genovi.genotypes.reading import open_sources
 from genovi.genotypes.regions import BuildEvidence, BuildGuess, normalise_chromosome
-from genovi.genotypes.streaming import order_of, report_input, stream
+from genovi.genotypes.streaming import Forecast, order_of, report_input, stream
 
 _GVCF = frozenset({"<NON_REF>", "<*>"})
 
@@ -118,11 +118,13 @@ def read_query(inputs: Sequence[Path | GenotypeMatrix], model: VariantTable) -> 
         facts: list[InputFacts] = []
         orders = [order_of(source, sources[0]) for source in sources]
         store = RowStore().begin(sources[0].samples)
-        for which, batch, _ in stream(sources, None, facts):
+        forecast = Forecast()
+        for which, batch, share in stream(sources, None, facts):
             tally.add(batch.variants)
             mask = wanted.mask(batch.variants)
             rows, order = batch.rows[mask], orders[which]
             store.append(rows if order is None else take_samples(rows, order), batch.variants.take(mask))
+            forecast.look(share, tally.n, store.n_bytes)
         merged = InputFacts.merge(facts)
         report_input(sources, tally.n, merged)
         name = joined_name([source.name for source in sources])

@@ -16,7 +16,7 @@ from genovi.genotypes.bgzf import Sniffed, sniff
 from genovi.genotypes.filesets import part
 from genovi.genotypes.keeping import RowStore
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, take_samples
-from genovi.genotypes.streaming import order_of, report_input, stream
+from genovi.genotypes.streaming import Forecast, order_of, report_input, stream
 
 # What people hand over by mistake: (start of the content, what it is, what to do).
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
@@ -40,8 +40,12 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
 
 # Formats that are told by their names alone.
 _ADVICE = {
-    ".ped": "convert it with `plink1.9 --file PREFIX --make-bed --out NEW`",
-    ".map": "convert the fileset with `plink1.9 --file PREFIX --make-bed --out NEW`",
+    ".ped": "convert it with `plink2 --pedmap PREFIX --make-bed --out NEW`",
+    ".map": "convert the fileset with `plink2 --pedmap PREFIX --make-bed --out NEW`",
+    ".tped": "convert it with `plink2 --tfile PREFIX --make-bed --out NEW`",
+    ".tfam": "convert the fileset with `plink2 --tfile PREFIX --make-bed --out NEW`",
+    ".raw": "it lacks positions and alleles: give the fileset or VCF that `plink --recode A` wrote it from",
+    ".gen": "convert it with `plink2 --gen FILE ref-first --sample FILE --make-pgen --out NEW`",
     ".bgen": "call genotypes with `plink2 --bgen FILE ref-first --make-pgen --out NEW`",
 }
 
@@ -153,9 +157,11 @@ def open_genotypes(paths: Sequence[Path | GenotypeMatrix], split_multiallelic: b
             return matrix
         orders = [order_of(source, sources[0]) for source in sources]
         store = RowStore().begin(sources[0].samples)
-        for which, batch, _ in stream(sources, None, facts):
+        forecast = Forecast()
+        for which, batch, share in stream(sources, None, facts):
             order = orders[which]
             store.append(batch.rows if order is None else take_samples(batch.rows, order), batch.variants)
+            forecast.look(share, len(store), store.n_bytes)
         merged = InputFacts.merge(facts)
         report_input(sources, len(store), merged)
         name = joined_name([source.name for source in sources])
@@ -183,8 +189,10 @@ def describe(paths: Sequence[Path]) -> InputSummary:
         n_in = [0] * len(sources)
         missing, n_of_kind = 0, np.zeros(len(KINDS), dtype=np.int64)
         evidence = BuildEvidence()
-        for which, batch, _ in stream(sources, None, facts):
+        forecast = Forecast()
+        for which, batch, share in stream(sources, None, facts):
             n_in[which] += len(batch.variants)
+            forecast.look(share, sum(n_in), None)
             evidence.add(batch.variants)
             n_of_kind += np.bincount(kind_numbers(batch.variants), minlength=len(KINDS))
             missing += int(count_alleles(batch.rows, n_samples).sample_missing.sum())

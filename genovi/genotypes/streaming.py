@@ -15,7 +15,7 @@ from genovi.errors import DataError, MismatchError
 from genovi.genotypes.batches import Batch, Source, draining, joined_name
 from genovi.genotypes.choosing import Choice
 from genovi.genotypes.matrix import InputFacts
-from genovi.genotypes.memory import MemoryPlan
+from genovi.genotypes.memory import UNBOUNDED, MemoryPlan
 from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.sieving import Known, Rules, Sieve, Sink, TryAgainError
 from genovi.genotypes.steps import StepLog
@@ -65,7 +65,7 @@ def sift(
         try:
             for which, batch, share in stream(sources, config.choice, facts):
                 sieve.add(batch.rows, batch.variants, orders[which], share)
-                forecast.look(share, sieve)
+                forecast.look(share, sieve.n_read, sieve.n_bytes)
             sieve.finish()
         except TryAgainError as again:
             logger.info("reading once more, because %s", _why(known, again.known))
@@ -148,15 +148,25 @@ def report_input(sources: Sequence[Source], n_read: int, facts: InputFacts) -> N
 
 
 class Forecast:
-    """Says once, of a long reading, what it will take."""
+    """Says once, of a long reading, what it will take.
 
-    def __init__(self, plan: MemoryPlan) -> None:
+    Args:
+        plan: How much may stay in memory.
+    """
+
+    def __init__(self, plan: MemoryPlan = UNBOUNDED) -> None:
         self._plan = plan
         self._start = time.monotonic()
         self._done = False
 
-    def look(self, share: float, sieve: Sieve) -> None:
-        """After a batch."""
+    def look(self, share: float, n_read: int, n_bytes: int | None) -> None:
+        """After a batch.
+
+        Args:
+            share: Share of the input that has been read.
+            n_read: Records so far.
+            n_bytes: Bytes of what stays of them; None where nothing does.
+        """
         seconds = time.monotonic() - self._start
         if self._done or seconds < _LOOK_AFTER or share <= 0:
             return
@@ -164,16 +174,17 @@ class Forecast:
         total = seconds / share
         if total < _LONG:
             return
-        kept = sieve.n_bytes / share
+        logger.info(
+            "reading will take about %s: some %s records%s",
+            _duration(total),
+            f"{round(n_read / share, -3):,.0f}",
+            "" if n_bytes is None else self._room(n_bytes / share),
+        )
+
+    def _room(self, kept: float) -> str:
         fits = self._plan.kept is None or kept < self._plan.kept
         room = "" if fits else f", more than memory has room for: in a temporary file in {self._plan.folder}"
-        logger.info(
-            "reading will take about %s: some %s records, of which %.2g GiB stay%s",
-            _duration(total),
-            f"{round(sieve.n_read / share, -3):,.0f}",
-            kept / _GIB,
-            room,
-        )
+        return f", of which {kept / _GIB:.2g} GiB stay{room}"
 
 
 def _duration(seconds: float) -> str:

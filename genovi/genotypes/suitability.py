@@ -116,7 +116,9 @@ def fit_to_model(target: Target, query: Query, demands: Demands | None = None) -
         _check_clashes(target, matrix, found)
     aligned = align(matrix, found)
     counts = allele_counts(aligned)
-    _check_agreement(target, found, counts, matrix)
+    biased = variant_sites_only(target.frequency, found, counts)
+    if not biased:  # else ALT is frequent at all sites, because those where it is not were left out
+        _check_agreement(target, found, counts, matrix)
     if _palindromes_disagree(target, found, counts):
         found = found.without_palindromes()
         aligned = align(matrix, found)
@@ -126,7 +128,6 @@ def fit_to_model(target: Target, query: Query, demands: Demands | None = None) -
             "and they are left out"
         )
     _report_strand(found)
-    biased = variant_sites_only(target.frequency, found, counts)
     _check_overlap(target, query, found, demands.min_overlap, guess, biased)
     return aligned, found
 
@@ -298,6 +299,8 @@ def _check_overlap(
         fix = "call all sites of the model (bcftools mpileup -T, see docs/formats.md), or lower --min-overlap"
     elif query.is_gvcf:
         why, fix = "the input is a gVCF", "expand it with `bcftools convert --gvcf2vcf`, or lower --min-overlap"
+    elif found.by == "id":
+        fix = f"compare identifiers with {target.name}/variants.tsv.gz: both need names of one kind, such as rs numbers"
     elif guess.build == "unknown" and target.build in BUILDS:
         why += f"; the model is on {target.build}, and of the input {guess.reason}"
     if found.usable < least or found.usable == 0:
@@ -308,6 +311,6 @@ def _check_overlap(
         )
     if biased:
         logger.warning(
-            "the input holds variant sites only (nobody is homozygous for REF anywhere): the sites that it has were "
-            "chosen by genotype, which shifts positions; call all sites of the model instead, see docs/formats.md"
+            "the input holds variant sites only (somebody carries ALT at nearly all of them): these were chosen by "
+            "genotype, which shifts positions; call all sites of the model instead, see docs/formats.md"
         )

@@ -35,9 +35,9 @@ _MAX_DIGITS = 20
 _CALL_FIRST = {
     b"DS": "call genotypes first, for example with `plink2 --vcf FILE dosage=DS --export vcf bgz`",
     b"HDS": "call genotypes first, for example with `plink2 --vcf FILE dosage=HDS --export vcf bgz`",
-    b"GP": "call genotypes first, for example with `plink2 --vcf FILE dosage=GP --export vcf bgz`",
-    b"PL": "call genotypes first, for example with `bcftools call -m`",
-    b"GL": "call genotypes first, for example with `bcftools +tag2tag FILE -- -r --gl-to-pl | bcftools call -m`",
+    b"GP": "call genotypes first, for example with `plink2 --vcf FILE dosage=GP-force --export vcf bgz`",
+    b"PL": "call genotypes first: `bcftools call -m` if `bcftools mpileup` wrote them, else with the program that did",
+    b"GL": "call genotypes first with the program that wrote them (ANGSD: -doGeno), or with Beagle 4.1 (gl=FILE)",
 }
 
 

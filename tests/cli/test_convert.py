@@ -74,7 +74,7 @@ INCOMPLETE: dict[str, tuple[dict[str, bytes], str]] = {
         "2 genotypes, expected 1 (x.geno, line 1)",
     ),
     "x.vcz": ({"x.vcz/.zgroup": b"{", "x.vcz/.zattrs": b"{}"}, "(x.vcz)"),
-    "x.ped": ({"x.ped": b"f s 0 0 0 0 A A\n"}, "plink1.9 --file PREFIX --make-bed"),
+    "x.ped": ({"x.ped": b"f s 0 0 0 0 A A\n"}, "plink2 --pedmap PREFIX --make-bed"),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import matrix_of, real_data, vcf_text, write_vcf
+from helpers import matrix_of, needs, real_data, run_tool, vcf_text, write_vcf
 
 from genovi.errors import ConfigError, DataError, GenoviError, MismatchError
 from genovi.genotypes.filtering import QCConfig, apply_qc
@@ -63,6 +63,32 @@ def test_other_samples_are_a_mismatch_with_examples(tmp_path: Path, whole) -> No
     with pytest.raises(MismatchError, match=r"1 only in .*a\.vcf, 1 only in .*b\.vcf \(other, s6\)") as caught:
         open_genotypes([tmp_path / "a.vcf", tmp_path / "b.vcf"])
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("form", "suffixes"), [("ped", (".ped", ".map")), ("tped", (".tped", ".tfam")), ("oxford", (".gen",))]
+)
+def test_the_command_that_converts_another_format_does_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole, form: str, suffixes: tuple[str, ...]
+) -> None:
+    plink2 = needs("plink2")
+    monkeypatch.chdir(tmp_path)
+    write_vcf(tmp_path / "a.vcf", whole)
+    run_tool(plink2, "--vcf", "a.vcf", "--export", form, "--out", "b")
+    for suffix in suffixes:
+        with pytest.raises(DataError) as caught:
+            open_genotypes([Path(f"b{suffix}")])
+        words = str(caught.value).split("`")[1].replace("PREFIX", "b").split()
+        files = iter(("b.gen", "b.sample"))
+        run_tool(*(next(files) if word == "FILE" else word for word in words))
+        found, expected = (np.abs(one.dosages() - 1) for one in (open_genotypes([Path("NEW")]), whole))
+        np.testing.assert_array_equal(found, expected)  # 1: homozygous, whichever allele is counted; 2: missing
+
+
+def test_a_raw_file_is_told_to_lack_places(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_text("FID IID PAT MAT SEX PHENOTYPE rs1_A\nf s 0 0 1 -9 2\n")
+    with pytest.raises(DataError, match="lacks positions and alleles"):
+        open_genotypes([tmp_path / "a.raw"])
 
 
 def test_the_same_input_twice_is_refused(tmp_path: Path, whole) -> None:

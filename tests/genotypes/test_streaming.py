@@ -24,10 +24,11 @@ from genovi.errors import ResourceError
 from genovi.genotypes import batches, keeping, pieces
 from genovi.genotypes.filtering import apply_qc, filter_sources
 from genovi.genotypes.hardyweinberg import HardyWeinberg
-from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 from genovi.genotypes.memory import MemoryPlan
 from genovi.genotypes.quality import QCConfig
-from genovi.genotypes.reading import open_sources
+from genovi.genotypes.querying import read_query
+from genovi.genotypes.reading import describe, open_genotypes, open_sources
 from genovi.genotypes.writing import write_plink1
 
 REAL = ["kgp3/kgp3.vcf.gz", "kgp1_chr22/kgp1_chr22.phased.vcf.gz", "hipster/hipster.vcf.bgz", "bcf/unphased.bcf",
@@ -277,6 +278,34 @@ def test_long_readings_are_announced(tmp_path: Path, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO, logger="genovi"):
         streamed([path], QCConfig(), MemoryPlan(None, None, None))
     assert "reading will take" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        (lambda path, _: describe([path]), r"records$"),
+        (lambda path, _: open_genotypes([path]), r"records, of which \S+ GiB stay$"),
+        (lambda path, model: read_query([path], model), r"records, of which \S+ GiB stay$"),
+    ],
+    ids=["info", "whole", "embed"],
+)
+def test_every_long_reading_is_announced(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    reading: Callable[[Path, VariantTable], object],
+    said: str,
+) -> None:
+    matrix, _ = simulate_structure(1, 3, 40, 2000, 0.1)
+    path = write_vcf(tmp_path / "a.vcf.gz", matrix, "bgzf")
+    clock = iter(range(0, 100_000, 10))
+    monkeypatch.setattr(batches, "BATCH_ROWS", 50)
+    monkeypatch.setattr(pieces, "_SIZE", 10_000)
+    monkeypatch.setattr("genovi.genotypes.streaming.time.monotonic", lambda: float(next(clock)))
+    with caplog.at_level(logging.INFO, logger="genovi"):
+        reading(path, matrix.variants.take(np.arange(50)))
+    (line,) = [one.message for one in caplog.records if one.message.startswith("reading will take")]
+    assert re.search(r"about \d+ (s|min): some 2,000 " + said, line)
 
 
 def bim_of(matrix: GenotypeMatrix, folder: Path) -> Path:

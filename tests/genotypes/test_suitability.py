@@ -189,9 +189,20 @@ def test_a_call_set_of_variant_sites_is_told(caplog: pytest.LogCaptureFixture, n
     with caplog.at_level(logging.WARNING, "genovi"):
         _, found = fits(target_of(matrix), query, Demands(0.2))
     assert found.usable < 0.98
-    assert "variant sites only" in caplog.text
+    assert "variant sites only (somebody carries ALT at nearly all of them)" in caplog.text
     with pytest.raises(MismatchError, match="variant sites only, and what is absent is missing"):
         fits(target_of(matrix), query, Demands(0.99))
+
+
+def test_variant_sites_are_not_taken_for_exchanged_alleles(caplog: pytest.LogCaptureFixture) -> None:
+    """Where ALT is the rarer allele everywhere, ALT that is there nearly always looks as if it were REF."""
+    matrix = cohort(n_variants=6000, fst=0.05)
+    rare = matrix.take_variants(allele_frequency(matrix) < 0.4)
+    query = carried(rare, np.arange(1))
+    with caplog.at_level(logging.WARNING, "genovi"):
+        fits(target_of(rare), query, Demands(0.1))
+    assert "variant sites only" in caplog.text
+    assert "have little to do" not in caplog.text
 
 
 def test_variant_sites_are_told_with_alleles_exchanged_and_beside_missing_genotypes() -> None:
@@ -241,3 +252,12 @@ def test_matching_by_identifier_needs_some(model_lacks: bool) -> None:
     ours, theirs = (nameless, matrix) if model_lacks else (matrix, nameless)
     with pytest.raises(MismatchError, match=rf"no variant has an identifier \({'run' if model_lacks else 'new.vcf'}\)"):
         fits(target_of(ours), theirs, Demands(match_by="id"))
+
+
+def test_identifiers_of_another_kind_are_named_as_the_reason() -> None:
+    matrix = cohort()
+    v = matrix.variants
+    places = np.array([f"{chrom}:{pos}" for chrom, pos in zip(v.chrom, v.pos, strict=True)], dtype=object)
+    query = replace(matrix, variants=replace(v, id=places))
+    with pytest.raises(MismatchError, match=r"can be used .* names of one kind, such as rs numbers"):
+        fits(target_of(matrix), query, Demands(match_by="id"))

@@ -315,11 +315,26 @@ def test_a_position_of_thousands_of_digits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "said"), [("DS", "dosage=DS"), ("GP", "dosage=GP"), ("PL", "bcftools call"), ("GL", "tag2tag")]
+    ("key", "said"), [("DS", "dosage=DS"), ("GP", "dosage=GP-force"), ("PL", "bcftools call"), ("GL", "ANGSD")]
 )
 def test_likelihoods_without_gt_are_told_how_to_become_genotypes(tmp_path: Path, key: str, said: str) -> None:
     with pytest.raises(DataError, match=rf"no genotypes \(GT\).*FORMAT has {key} instead.*{said}"):
         read(vcf("0.5", format_=key), tmp_path)
+
+
+@pytest.mark.parametrize(("key", "values"), [("DS", ("0.02", "1.05", "1.98")), ("GP", ("1,0,0", "0,1,0", "0,0,1"))])
+def test_the_command_that_makes_genotypes_of_dosages_does_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, values: tuple[str, ...]
+) -> None:
+    needs("plink2")
+    monkeypatch.chdir(tmp_path)
+    declared = "".join(f'##FORMAT=<ID={one},Number=.,Type=Float,Description="x">\n' for one in ("DS", "GP"))
+    text = HEADER.replace("#CHROM", f"{declared}#CHROM") + "a\tb\tc\n" + record(*values, format_=key)
+    with pytest.raises(DataError) as caught:
+        read(text, tmp_path)
+    command = str(caught.value).split("`")[1].replace("FILE", "x.vcf")
+    subprocess.run(command.split(), check=True, capture_output=True)
+    assert open_genotypes([tmp_path / "plink2.vcf.gz"]).dosages().tolist() == [[0, 1, 2]]
 
 
 def test_threads_do_not_change_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

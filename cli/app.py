@@ -126,7 +126,13 @@ def _known(error: Exception) -> GenoviError | None:
     if isinstance(error, GenoviError):
         return error
     text = str(error).splitlines()[0] if str(error) else ""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+    if type(error).__name__ == "OutOfMemoryError":  # torch's own, of a GPU; torch is not loaded for it
+        return ResourceError(
+            "out of memory on the GPU",
+            why=text or None,
+            fix="take --device cpu, or train with a smaller --batch-size",
+        )
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return ResourceError(
             "out of memory",
             why=text or None,

@@ -1,4 +1,4 @@
-"""A Slurm of one node that a test starts on loopback and stops again: munged, slurmctld and slurmd of Debian.
+"""A Slurm of one node, or two, that a test starts on loopback and stops again: munged, slurmctld and slurmd of Debian.
 
 Nothing outside of its own folder is read or written, but for the machine's cgroups, which it does not use: processes
 are tracked by their parents (by their group, jobs would end 3 s later), and jobs run as whoever runs the tests, which
@@ -23,6 +23,7 @@ SECONDS = 300  # no machine is so busy
 _TO_START = 120
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "scontrol", "squeue")
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN"
 _CONF = """\
 ClusterName=genovi
 SlurmctldHost={host}(127.0.0.1)
@@ -32,11 +33,10 @@ AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CredType=cred/munge
 SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 ProctrackType=proctrack/linuxproc
@@ -53,8 +53,8 @@ MaxJobCount=200
 MinJobAge=300
 KillWait=5
 ReturnToService=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
-PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
+{nodes}
+PartitionName=all Nodes={names} Default=YES MaxTime=INFINITE State=UP
 """
 
 
@@ -122,19 +122,25 @@ class Slurm:
 
 
 @contextmanager
-def running_slurm() -> Iterator[Slurm]:
-    """A cluster that is there within the block, and gone after it."""
+def running_slurm(nodes: int = 1) -> Iterator[Slurm]:
+    """A cluster that is there within the block, and gone after it; of two nodes both are this machine."""
     with ExitStack() as stack:
         # below /tmp by a short name: the path of a socket has 107 bytes at most
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp")))
-        for name in ("state", "spool"):
-            (folder / name).mkdir()
+        host = socket.gethostname().split(".")[0]
+        names = [host, "localhost"][:nodes]  # names that ranks find each other by
+        (folder / "state").mkdir()
+        for name in names:
+            (folder / "spool" / name).mkdir(parents=True)
         key = folder / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
-        host = socket.gethostname().split(".")[0]
         conf = folder / "slurm.conf"
-        conf.write_text(_CONF.format(host=host, folder=folder, ports=_free_ports(2), cpus=os.cpu_count()))
+        ports = _free_ports(1 + nodes)
+        about = {"host": host, "cpus": os.cpu_count()}
+        lines = [_NODE.format(name=name, port=port, **about) for name, port in zip(names, ports[1:], strict=True)]
+        text = _CONF.format(host=host, folder=folder, ports=ports, nodes="\n".join(lines), names=",".join(names))
+        conf.write_text(text)
         environment = {**os.environ, "PATH": _PATH, "SLURM_CONF": str(conf)}
         for name in [name for name in environment if name.startswith(("SBATCH_", "SLURM_")) and name != "SLURM_CONF"]:
             del environment[name]  # the tests themselves may run in a job
@@ -145,7 +151,8 @@ def running_slurm() -> Iterator[Slurm]:
         _start(stack, slurm, "munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *munge)
         _wait_for_start(slurm, (folder / "munge.socket").exists, "munged")
         _start(stack, slurm, "slurmctld", "-D", "-c", "-f", str(conf))
-        _start(stack, slurm, "slurmd", "-D", "-c", "-f", str(conf), "-N", host)
+        for name in names:
+            _start(stack, slurm, "slurmd", "-D", "-c", "-f", str(conf), "-N", name)
         _wait_for_start(slurm, lambda: _is_idle(slurm), "slurmctld and slurmd")
         stack.callback(_cancel_all, slurm)
         yield slurm

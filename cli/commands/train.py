@@ -225,12 +225,15 @@ def _shared(training: TrainingConfig) -> TrainingConfig:
 
 def _checkpointing(resume: str, every: float) -> CheckpointConfig:
     from genovi.pipeline import CheckpointConfig
+    from genovi.training.checkpointing import has_checkpoint
 
     if resume in ("auto", "never"):
         return CheckpointConfig(every, resume == "auto")
-    folder = Path(resume)
+    folder, fix = Path(resume), "give a folder RUN.checkpoint, or --resume auto|never"
     if not folder.is_dir():
-        raise DataError("no such checkpoint", where=resume, fix="give a folder RUN.checkpoint, or --resume auto|never")
+        raise DataError("no such checkpoint", where=resume, fix=fix)
+    if not has_checkpoint(folder):  # training anew is not what was asked for
+        raise DataError("there is no checkpoint in it", where=resume, fix=fix)
     return CheckpointConfig(every, True, folder)
 
 

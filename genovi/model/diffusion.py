@@ -82,8 +82,9 @@ class Chain(Posterior):
     def noised(self, z: Tensor, noise: Noise) -> Tensor:
         """y_0..y_T of the noising process from z, shape (T + 1, ..., d)."""
         path = [z]
-        for keep, log_std in zip(self.schedule.keep, self.schedule.log_std, strict=True):
-            path.append(noise.draw(keep * path[-1], z.new_tensor(log_std)))
+        # of the buffer, which is where z is: a number that is sent to a GPU would have it wait
+        for keep, log_std in zip(self.schedule.keep, reversed(self.noising_log_std.unbind()), strict=True):
+            path.append(noise.draw(keep * path[-1], log_std))
         return torch.stack(path)
 
 

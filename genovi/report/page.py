@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
+from tempfile import gettempdir
 
 from genovi.errors import ConfigError
 from genovi.files import atomic_path, check_writable
@@ -139,6 +141,10 @@ def report_page(content: ReportContent, command: str | None = None) -> str:
 
 def _library() -> str:
     """BokehJS without what the map does not use."""
+    try:
+        Path.home()
+    except RuntimeError:  # nor has bokeh a place for its settings then, as in a container whose user has no name
+        os.environ["HOME"] = gettempdir()
     from bokeh.resources import Resources
 
     text = "\n".join(Resources(mode="inline", minified=True, components=_COMPONENTS, log_level="error").js_raw)

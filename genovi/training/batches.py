@@ -42,10 +42,12 @@ class Batches:
         """The batches of one epoch, or those that are left of it."""
         if self.position == 0:
             self.order = torch.randperm(len(self.x), generator=self.generator, device=self.generator.device)
+        # sent to a GPU once for all batches, which would have it wait at each; genotypes are read by the CPU
+        order = self.order if isinstance(self.x, GenotypeRows) else self.order.to(self.x.device)
         while self.position < self.per_epoch:
             start = self.position * self.size
             self.position += 1
-            yield self._thinned(self.x[self.order[start : start + self.size]])
+            yield self._thinned(self.x[order[start : start + self.size]])
         self.position = 0
 
     def _thinned(self, x: Data) -> Data:

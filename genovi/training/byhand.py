@@ -124,7 +124,10 @@ class GradientsByHand:
         self._encoder.backward(torch.cat(ends, dim=-1))
         sleep = torch.stack([draw.surprise for draw in draws]).sum()
         sums = torch.stack([reconstruction, prior, chain, -draws[0].log_q, sleep])
-        return sums * sums.new_tensor([batch.weight] * 4 + [dreams.weight])
+        # in place: weights sent to a GPU as a tensor would have it wait
+        sums[:4].mul_(batch.weight)
+        sums[4:].mul_(dreams.weight)
+        return sums
 
     def _reconstruction(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of log p(x | z), and the gradient of the loss for z."""

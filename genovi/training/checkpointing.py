@@ -14,7 +14,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -55,7 +54,7 @@ class Checkpoints:
     """Where a run keeps its state.
 
     Args:
-        folder: Holds nothing else; made when it is first needed.
+        folder: Made when it is first needed; of what else lies in it nothing is touched.
         identity: What a run must have in common with one that it goes on from, JSON-ready.
         every: Seconds between two checkpoints; 0 writes one after every epoch.
         resume: Whether to go on from what is there; else it is overwritten by the first checkpoint.
@@ -132,17 +131,26 @@ class Checkpoints:
                 temporary.unlink()
             with suppress(OSError):  # taken away where nothing is in it
                 self.folder.rmdir()
-            kept = any((self.folder / name).is_file() for name in (LATEST, PREVIOUS))
+            kept = "kept" if has_checkpoint(self.folder) else "not there"
             raise ResourceError(
                 "cannot write a checkpoint",
                 where=self.folder,
-                why=f"{error.strerror or error}; the checkpoint before it is " + ("kept" if kept else "not there"),
+                why=f"{error.strerror or error}; the checkpoint before it is {kept}",
                 fix="free space or restore the folder, and run the same command again",
             ) from error
 
     def remove(self) -> None:
-        """The run is complete: take its checkpoints away."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """The run is complete: take its checkpoints away, and the folder where nothing else is in it."""
+        # never the whole folder: people name it, and what else lies there is theirs
+        with suppress(OSError):
+            for path in (self.folder / LATEST, self.folder / PREVIOUS, *self.folder.glob(f".tmp-*-{LATEST}")):
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has left its state in ``folder``, be it good or damaged."""
+    return any((folder / name).is_file() for name in (LATEST, PREVIOUS))
 
 
 def seed_of(folder: Path) -> int | None:

@@ -85,6 +85,15 @@ def test_a_message_says_what_where_why_and_what_to_do() -> None:
     assert result.stderr == "genovi: error: no GT (a.vcf, line 7): there are no genotypes; call them\n"
 
 
+def test_a_gpu_without_memory_is_told_what_takes_less_of_it() -> None:
+    from torch import OutOfMemoryError
+
+    result = failing(OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"))
+    assert result.exit_code == 5
+    assert result.stderr.startswith("genovi: error: out of memory on the GPU: CUDA out of memory. Tried to allocate")
+    assert result.stderr.endswith("take --device cpu, or train with a smaller --batch-size\n")
+
+
 @pytest.mark.parametrize("error", [ValueError("oops"), OSError(errno.EISDIR, "oops"), RuntimeError("oops")])
 def test_a_bug_keeps_its_traceback_and_asks_to_be_reported(error: Exception) -> None:
     result = failing(error)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -122,3 +125,22 @@ def test_fewer_epochs_than_lines() -> None:
         display.begin(1)
         display.epoch(record(1))
         display.end("finished")
+
+
+@pytest.mark.parametrize("second", ["SIGTERM", "SIGINT", "SIGUSR1"])
+@pytest.mark.parametrize("first", ["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_a_first_signal_is_noted_and_a_second_ends_the_program(first: str, second: str) -> None:
+    script = (
+        "import signal\n"
+        "from genovi_cli.signals import StopSignals\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a suite in the background hands it down ignored
+        "stop = StopSignals()\n"
+        "stop.install()\n"
+        f"signal.raise_signal(signal.{first})\n"
+        "print(stop.received, flush=True)\n"
+        f"signal.raise_signal(signal.{second})\n"
+        "print('still here')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n"
+    assert done.returncode == -getattr(signal, second)

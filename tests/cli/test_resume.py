@@ -193,3 +193,31 @@ def test_another_run_s_checkpoint_is_refused(cluster: Cluster, monkeypatch: pyte
     said = cluster.finish("other", "--seed", "4", "--resume", "never")
     assert "going on" not in said
     assert not (cluster.folder / "other.checkpoint").exists()
+
+
+def test_a_checkpoint_elsewhere_is_gone_on_from(cluster: Cluster, whole: list[bytes]) -> None:
+    process = cluster.start("left", "--seed", "3")
+    assert cluster.wait_for(lambda: cluster.version("left") != 0, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=SECONDS)
+    elsewhere = cluster.folder / "elsewhere"
+    (cluster.folder / "left.checkpoint").rename(elsewhere)
+    assert "going on from the checkpoint in elsewhere" in cluster.finish("right", "--resume", "elsewhere")
+    assert cluster.result("right") == whole
+    assert not elsewhere.exists()
+
+
+def test_a_folder_without_a_checkpoint_is_refused_and_left_as_it_is(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(cluster.folder)
+    mine = cluster.folder / "mine"
+    mine.mkdir()
+    (mine / "model.json").write_text("an older run, typed in place of its checkpoint")
+    for folder in ("mine", "."):
+        words = ["train", "cohort.vcf.gz", "--out", "new", *LONG, "--epochs", "1", "--resume", folder]
+        result = CliRunner().invoke(app, words, prog_name="genovi")
+        assert result.exit_code == 3, result.output
+        assert f"no checkpoint in it ({folder})" in result.stderr
+        assert (mine / "model.json").exists()
+    assert not (cluster.folder / "new").exists()

@@ -154,6 +154,22 @@ def test_two_tasks_that_are_stopped_go_on(slurm: Slurm, here: Path) -> None:
     np.testing.assert_allclose(one[["Z1", "Z2"]], two[["Z1", "Z2"]], rtol=0, atol=1e-2)
 
 
+@pytest.mark.verification
+def test_two_nodes_share_a_run(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(cohort)
+    with ExitStack() as stack:
+        try:
+            slurm = stack.enter_context(running_slurm(nodes=2))
+        except NotStartedError as error:
+            pytest.skip(str(error))
+        monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+        (job,) = submitted("--out", "apart", "--nodes", "2", "--epochs", "4", "--seed", "2")
+        assert slurm.ended(job) == {job: "COMPLETED"}, log_of(cohort / "apart", job)
+        assert slurm.facts(job)["NumNodes"] == "2"
+    assert log_of(cohort / "apart", job).count("trained on 120 samples") == 1
+    assert "2 processes share the work" in (cohort / "apart" / "genovi.log").read_text()
+
+
 def test_what_sbatch_refuses_is_said(slurm: Slurm, here: Path) -> None:
     words = ["slurm", "train", "the cohort.vcf.gz", "--out", "nowhere", "--partition", "none", "--submit"]
     result = CliRunner().invoke(app, words, prog_name="genovi")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -332,3 +335,17 @@ def test_a_chart_draws_its_numbers() -> None:
 def test_a_chart_of_any_numbers_is_finite(values: list[float]) -> None:
     curve = Curve("c", np.arange(len(values), dtype=float), np.array(values), 1)
     assert "nan" not in draw(Chart("t", "x", "y", [curve]))
+
+
+def test_a_user_without_a_home_gets_a_page() -> None:
+    """As in a container that runs under a number of which its system knows nothing."""
+    script = (
+        "import pwd\n"
+        "def unknown(number): raise KeyError(number)\n"
+        "pwd.getpwuid = unknown\n"
+        "from genovi.report.page import _library\n"
+        "assert 'Bokeh' in _library()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,6 +221,64 @@ def test_a_place_that_cannot_be_written_is_said_and_what_was_there_stays(tmp_pat
     assert loaded.numbers == {"n": 1}
     place.remove()
     assert not latest.parent.exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with room for two checkpoints."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if sys.platform != "linux" or subprocess.run(words, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount a file system, and not everywhere")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)  # states that were read map their files
+
+
+def fill(disk: Path) -> Path:
+    filler = disk / "filler"
+    with open(filler, "wb", buffering=0) as stream, suppress(OSError):
+        while True:
+            stream.write(bytes(4096))
+    return filler
+
+
+def test_on_a_full_disk_a_stop_is_refused_and_the_checkpoint_before_it_is_good(
+    tmp_path: Path, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = small_disk / "run.checkpoint"
+    whole = run(tmp_path / "none", Monitor())
+    with pytest.raises(InterruptedRunError):
+        run(place, StopAfter(7))
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    filler = fill(small_disk)
+    with pytest.raises(ResourceError, match="No space left on device; the checkpoint before it is kept") as caught:
+        run(place, StopAfter(5), every=0.0)
+    assert caught.value.exit_code == 5
+    assert "training goes on without" in caplog.text  # as it did until it was told to stop
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+    filler.unlink()
+    assert_same(run(place, Monitor()), whole)
+
+
+def test_a_folder_that_vanishes_meanwhile_is_made_again(tmp_path: Path) -> None:
+    place = tmp_path / "scratch" / "run.checkpoint"
+
+    class Cleaner(StopAfter):
+        def epoch(self, record: EpochRecord) -> None:
+            shutil.rmtree(place.parent, ignore_errors=True)
+
+    with pytest.raises(InterruptedRunError):
+        run(place, Cleaner(9), every=0.0)
+    assert_same(run(place, Monitor()), run(tmp_path / "none", Monitor()))
+
+
+def test_what_else_lies_in_the_folder_stays(stopped: Path) -> None:
+    (stopped / "notes.txt").write_text("mine")
+    (stopped / f".tmp-1-{LATEST}").write_text("of a process that was killed")
+    Checkpoints(stopped, IDENTITY, 0).remove()
+    assert [path.name for path in stopped.iterdir()] == ["notes.txt"]
+    Checkpoints(stopped.with_name("nowhere"), IDENTITY, 0).remove()
 
 
 def test_training_goes_on_where_checkpoints_on_the_way_cannot_be_written(

@@ -1,14 +1,27 @@
-"""The choice of device."""
+"""The choice of device, and that training stays there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from genovi.errors import ConfigError, ResourceError
+from genovi.model.config import POSTERIORS, PRIORS, ModelConfig
+from genovi.model.densities import Noise
+from genovi.ranks import ALONE
+from genovi.seeding import Seeds
+from genovi.training import loop
+from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device, set_threads
+from genovi.training.gradients import choose_gradients
+from genovi.training.objectives import choose_objective
 
 
 @pytest.fixture
@@ -55,3 +68,87 @@ def test_an_unknown_name_is_a_usage_error() -> None:
 def test_threads_are_set_when_given_and_left_alone_otherwise(threads: int) -> None:
     assert set_threads(None) == threads
     assert set_threads(threads + 1) == torch.get_num_threads() == threads + 1
+
+
+class Crossings(TorchDispatchMode):
+    """Notes operations on tensors of two devices, one of which has to be sent over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = op(*args, **(kwargs or {}))  # to read a number raises: the device of shapes has none
+        devices = {leaf.device for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)}
+        if len(devices) > 1:
+            self.found.append(str(op))
+        return result
+
+
+class Made(TorchFunctionMode):
+    """Notes tensors that are made of Python's numbers, which have to be sent to where they are used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (torch.tensor, torch.as_tensor, torch.from_numpy, torch.Tensor.new_tensor):
+            self.found.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+class Unwritten(Noise):
+    """Noise on a device without numbers, which has no generator."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.Generator())
+
+    def like(self, tensor: torch.Tensor) -> torch.Tensor:
+        return torch.empty_like(tensor)
+
+    def uniform(self, n: int, device: torch.device) -> torch.Tensor:
+        return torch.empty(n, device=device)
+
+
+@pytest.mark.parametrize(
+    ("posterior", "prior"), [*((one, "mixture") for one in POSTERIORS), *(("ddvi", one) for one in PRIORS[1:])]
+)
+def test_a_step_stays_on_its_device(posterior: str, prior: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On torch's device of shapes alone, which stands in for a GPU: all that a step does there, it would do here."""
+    model = ModelConfig(posterior=posterior, prior=prior, components=5, hidden=16)
+    trainer = trainer_of(model, "cpu")
+    trainer.model.to("meta")
+    trainer.noise = Unwritten()
+    weight = trainer.gradients.sleep_weight
+    with monkeypatch.context() as patch:  # constants are read once, as training begins
+        patch.setattr(torch.Tensor, "tolist", lambda tensor: [0.5] * tensor.numel())
+        objective = choose_objective(model, trainer.config)
+        trainer.gradients = choose_gradients(trainer.model, objective, weight, trainer.noise, ALONE)
+    trainer.sums, trainer.batches.x = trainer.sums.to("meta"), trainer.batches.x.to("meta")
+    monkeypatch.setattr(trainer.optimiser, "step", lambda lr: None)  # one kernel of torch's, which has no shape to give
+    batches = trainer.batches.epoch()
+    next(batches)  # the order of an epoch is sent once
+    with Crossings() as crossings, Made() as made:
+        trainer._take_step(next(batches))
+    assert crossings.found + made.found == []
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_a_gpu_is_never_waited_for_in_a_step(posterior: str) -> None:
+    trainer = trainer_of(ModelConfig(posterior=posterior, components=5, hidden=16), "cuda")
+    batches = trainer.batches.epoch()
+    trainer._take_step(next(batches))
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer._take_step(next(batches))
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+def trainer_of(model: ModelConfig, device: str) -> loop._Trainer:
+    x = np.random.default_rng(1).normal(size=(120, 5))
+    training = TrainingConfig(epochs=1, batch_size=32, device=device, threads=None)
+    return loop._Trainer(x, model, training, Seeds(7), None, choose_objective(model, training), None, ALONE)

@@ -15,9 +15,8 @@ import pytest
 from helpers import bgzf, needs
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from vcfs import HEADER, SOURCES, mutated, read, record
+from vcfs import HEADER, SOURCES, check_alike, mutated, read, record
 
-from genovi.errors import GenoviError
 from genovi.genotypes import pieces
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.reading import open_genotypes
@@ -133,27 +132,7 @@ def fuzz(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     compress = data.draw(st.sampled_from([bytes, bgzf, lambda text: gzip.compress(text, mtime=0)]))
     source = data.draw(st.sampled_from(SOURCES))
     content = mutated(data, compress(source)) if data.draw(st.booleans()) else compress(mutated(data, source))
-    folder = tmp_path_factory.mktemp("fuzz")
-    fast = attempt(content, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        # Pieces of a byte hold no whole line: but for blocks of BGZF, every line is read by itself.
-        patch.setattr(pieces, "_SIZE", 1)
-        slow = attempt(content, folder)
-    assert fast == slow
-
-
-def attempt(content: bytes, folder: Path) -> str | tuple[object, ...]:
-    """What reading gives: the message, or everything that was read."""
-    try:
-        matrix = read(content, folder)
-    except GenoviError as error:
-        assert "\n" not in str(error)
-        return str(error)
-    table, facts = matrix.variants, matrix.facts
-    assert set(np.unique(matrix.dosages())) <= {-1, 0, 1, 2}
-    columns = [getattr(table, name).tolist() for name in ("chrom", "pos", "id", "ref", "alt")]
-    counts = (facts.half_calls, facts.haploid_calls, facts.records_without_gt)
-    return matrix.packed.tobytes(), matrix.samples, columns, counts
+    check_alike(content, tmp_path_factory.mktemp("fuzz"))
 
 
 @given(st.data())

@@ -132,6 +132,7 @@ def fit_to_model(target: Target, query: Query, demands: Demands | None = None) -
             "and they are left out"
         )
     _report_strand(found)
+    _report_repeats(matrix, found)
     _check_overlap(target, query, found, demands.min_overlap, guess, biased)
     return aligned, found
 
@@ -284,6 +285,31 @@ def _report_strand(found: VariantMatch) -> None:
         logger.info(
             "left out, because their strand is not known: %d of the model's %d A/T and C/G sites",
             unknown, found.palindromic.sum(),
+        )  # fmt: skip
+
+
+def _report_repeats(matrix: GenotypeMatrix, found: VariantMatch) -> None:
+    """Warn of variants that stand in the input again with other genotypes: the first record counts."""
+    table, used = matrix.variants, found.row[found.used]
+    spare = np.setdiff1d(np.arange(len(table)), used)
+    if not len(spare) or not len(used):
+        return
+
+    def keys(rows: np.ndarray) -> list[tuple[object, ...]]:
+        columns = (table.chrom, table.pos, table.ref, table.alt)
+        return list(zip(*(column[rows].tolist() for column in columns), strict=True))
+
+    row_of = dict(zip(keys(used), used.tolist(), strict=True))
+    pairs = np.array([(row_of[key], row) for key, row in zip(keys(spare), spare, strict=True) if key in row_of])
+    if not len(pairs):
+        return
+    first, again = matrix.dosages(pairs[:, 0]), matrix.dosages(pairs[:, 1])
+    differ = ((first != again) & (first >= 0) & (again >= 0)).any(axis=1)
+    if differ.any():
+        place = pairs[differ][0, 0]
+        logger.warning(
+            "%d of the model's variants are in the input more than once with different genotypes, such as %s:%d: the "
+            "first record counts", len(np.unique(pairs[differ, 0])), table.chrom[place], table.pos[place],
         )  # fmt: skip
 
 

@@ -176,6 +176,24 @@ def test_palindromes_against_all_other_frequencies_are_left_out(caplog: pytest.L
     np.testing.assert_array_equal(aligned.dosages()[~ours], query.dosages()[~ours])
 
 
+def test_variants_that_come_twice_are_warned_of_where_they_contradict(caplog: pytest.LogCaptureFixture) -> None:
+    matrix = cohort()
+    again = matrix.take_variants(np.arange(3))
+    for genotypes, said in (
+        (again.dosages(), False),
+        (np.full_like(again.dosages(), -1), False),
+        (again.dosages(), True),
+    ):
+        if said:
+            genotypes[1, 4] = (genotypes[1, 4] + 1) % 3
+        caplog.clear()
+        twice = GenotypeMatrix.concatenate([matrix, replace(again, packed=pack(genotypes))])
+        with caplog.at_level(logging.WARNING, "genovi"):
+            aligned, _ = fits(target_of(matrix), twice)
+        np.testing.assert_array_equal(aligned.dosages(), matrix.dosages())
+        assert ("1 of the model's variants are in the input more than once" in caplog.text) == said
+
+
 def carried(matrix: GenotypeMatrix, samples: np.ndarray) -> GenotypeMatrix:
     """``samples`` as a caller that writes variant sites only would have them."""
     some = matrix.take_samples(samples)

@@ -359,26 +359,24 @@ class Sieve:
             more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
             logger.warning(
                 "--mind %g removes samples with too many missing genotypes (%d): %s%s",
-                config.mind,
-                len(names),
-                ", ".join(shown),
-                more,
-            )
+                config.mind, len(names), ", ".join(shown), more,
+            )  # fmt: skip
         reason = f"more than {config.mind:g} of their genotypes are missing"
         steps.record("--mind", "samples", len(self._listed), len(names), reason, tuple(names[:N_EXAMPLES]))
 
     def _record_frequencies(self, steps: StepLog) -> None:
         config = self._config
         left = self._n_candidates
+        hwe = "" if config.hwe is None else config.hwe.reason()
         if self._n_few:
+            hwe += f", {self._n_few} of them with too few heterozygotes"
             logger.warning(
                 "--hwe removes %d variants with too few heterozygotes, as differences between populations make them: "
-                "add keep-fewhet to keep those",
-                self._n_few,
-            )
+                "add keep-fewhet to keep those", self._n_few,
+            )  # fmt: skip
         for name, reason in (
             ("--geno", f"more than {config.geno:g} of the samples are missing"),
-            ("--hwe", "" if config.hwe is None else config.hwe.reason()),
+            ("--hwe", hwe),
             ("monomorphic", "all observed alleles are the same"),
             ("--maf", f"the minor allele is rarer than {config.maf:g}"),
         ):

@@ -318,6 +318,7 @@ def test_hwe_filters_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     assert step.kind == "variants"
     assert step.removed == 300 - both.n_variants > 20
     assert f"--hwe removes {step.removed - 10} variants with too few heterozygotes" in caplog.text
+    assert step.reason.endswith(f", {step.removed - 10} of them with too few heterozygotes")  # in qc.json, too
     assert "keep-fewhet" in caplog.text
     caplog.clear()
     kept, report = apply_qc(excess(), replace(OPEN, hwe=HardyWeinberg(1e-6, 0.001, keep_fewhet=True)))

@@ -5,8 +5,8 @@
 
 An input is a VCF in one of three compressions (its first byte says which) or raw bytes. It has to be refused with a
 GenoviError of one line, or to give the same genotypes whether whole pieces go through the compiled kernel or every line
-is read by itself. atheris follows which lines of the readers in Python an input comes by; what comes by new ones
-is kept, and in the end the corpus is reduced to what is needed. ``test_corpus.py`` reads it in every run of the tests.
+is read by itself. atheris follows which lines of the readers in Python an input comes by; what comes by new ones, or
+by the same ones with fewer bytes, is kept. ``test_corpus.py`` reads the corpus in every run of the tests.
 """
 
 from __future__ import annotations
@@ -40,22 +40,12 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.corpus.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        found = Path(temporary, "found")
-        found.mkdir()
         for i, seed in enumerate(seeds(arguments.ugly)):
-            (found / f"seed{i}").write_bytes(seed)
-        for entry in arguments.corpus.iterdir():
-            (found / entry.name).write_bytes(entry.read_bytes())
-        seconds = int(60 * arguments.minutes)
-        each = [sys.executable, __file__, "--one", f"-max_len={MOST_BYTES}", "-timeout=60"]
-        done = subprocess.run([*each, f"-max_total_time={seconds}", f"-artifact_prefix={temporary}/", str(found)])
-        for crash in Path(temporary).glob("crash-*"):
-            (arguments.corpus / crash.name).write_bytes(crash.read_bytes())
-        if done.returncode == 0:
-            for entry in arguments.corpus.iterdir():
-                entry.unlink()
-            subprocess.run([*each, "-merge=1", str(arguments.corpus), str(found)], check=True)
-    sys.exit(done.returncode)
+            Path(temporary, f"seed{i}").write_bytes(seed)
+        folders = [str(arguments.corpus), temporary]  # what is found goes to the first
+        limits = [f"-max_len={MOST_BYTES}", "-timeout=60", f"-max_total_time={int(60 * arguments.minutes)}"]
+        command = [sys.executable, __file__, "--one", *limits, f"-artifact_prefix={arguments.corpus}/", *folders]
+        sys.exit(subprocess.run(command).returncode)
 
 
 def seeds(ugly: Path | None) -> list[bytes]:

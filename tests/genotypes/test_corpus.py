@@ -11,14 +11,16 @@ from vcfs import check_alike
 CORPUS = sorted(Path(__file__).with_name("corpus").iterdir())
 
 
-def test_there_is_a_corpus() -> None:
-    assert len(CORPUS) > 50
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    folder = tmp_path_factory.mktemp("corpus")
+    return {entry.name: check_alike(content_of(entry.read_bytes()), folder) for entry in CORPUS}
 
 
-@pytest.mark.parametrize("part", range(8))
-def test_entries_are_refused_or_read_alike(tmp_path: Path, part: int) -> None:
-    outcomes = {}
-    for entry in CORPUS[part::8]:
-        outcomes[entry.name] = check_alike(content_of(entry.read_bytes()), tmp_path)
+def test_entries_are_refused_or_read_alike(outcomes: dict[str, object]) -> None:
+    assert len(outcomes) > 50
+
+
+def test_both_kinds_are_there(outcomes: dict[str, object]) -> None:
     refused = [outcome for outcome in outcomes.values() if isinstance(outcome, str)]
-    assert 0 < len(refused) < len(outcomes)  # both kinds are there
+    assert 5 < len(refused) < len(outcomes) - 5

@@ -36,6 +36,7 @@ from genovi.provenance import Provenance
 from genovi.summaries import EmbedSummary, TrainSummary
 from genovi.trained import TrainedModel
 from genovi.training.config import TrainingConfig
+from genovi.training.gradients import DefaultGradients
 from genovi.training.loop import DivergedError
 from genovi.training.monitor import EpochRecord, Monitor
 
@@ -455,14 +456,18 @@ def test_diverged_training_keeps_the_last_good_weights_aside(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     calls = 0
-    sleep_loss = LatentModel.sleep_loss
+    compute = DefaultGradients.compute
 
-    def fails_late(self: LatentModel, *args: object) -> Tensor:
+    def fails_late(self: DefaultGradients, x: Tensor, beta: float) -> Tensor:
         nonlocal calls
         calls += 1
-        return sleep_loss(self, *args) * (math.nan if calls == step else 1)  # type: ignore[arg-type]
+        terms = compute(self, x, beta)
+        if calls == step:
+            for parameter in self.model.parameters():
+                parameter.grad *= math.nan
+        return terms
 
-    monkeypatch.setattr(LatentModel, "sleep_loss", fails_late)
+    monkeypatch.setattr(DefaultGradients, "compute", fails_late)
     config = replace(QUICK, training=replace(QUICK.training, epochs=5, sleep_weight=0.1))  # three steps in each
     with pytest.raises(DivergedError, match=r"not finite \(epoch 3\)") as caught:
         train(world.folder / "old.vcf.gz", tmp_path / "run", config)

@@ -25,6 +25,7 @@ from genovi.placing import (
     fit_input,
     known_positions,
     place_new,
+    some_of,
     warn_of_misfits,
 )
 from genovi.provenance import Provenance
@@ -33,8 +34,6 @@ from genovi.trained import TrainedModel
 from genovi.training.device import choose_device, set_threads
 
 logger = logging.getLogger("genovi")
-
-_NAMES = 5  # of samples in a line of the log
 
 
 def plan_embed(run: Path, inputs: Sequence[Path], demands: Demands | None = None) -> list[str]:
@@ -144,11 +143,8 @@ def _placed(
     draws = embedding_seed(trained.seed if seed is None else seed)
     embedding, again = place_new(trained, aligned, draws, device, known)
     if again.any():
-        names = [embedding.samples[i] for i in np.flatnonzero(again)[:_NAMES]]
-        logger.info(
-            "%d samples are training samples and keep their training positions: %s%s",
-            again.sum(), ", ".join(names), ", ..." if again.sum() > len(names) else "",
-        )  # fmt: skip
+        names = [embedding.samples[i] for i in np.flatnonzero(again)]
+        logger.info("%d samples are training samples and keep their training positions: %s", len(names), some_of(names))
     classes = None
     if trained.classes:
         shares = class_shares(trained, aligned, draws, device)

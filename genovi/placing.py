@@ -44,6 +44,11 @@ def embedding_seed(seed: int) -> int:
     return Seeds(seed).integer("embedding")
 
 
+def some_of(names: Sequence[str]) -> str:
+    """The first few of ``names``, for a message."""
+    return ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
+
+
 def missing_shares(matrix: GenotypeMatrix) -> np.ndarray:
     """Share of the variants that is missing in each sample, shape (n_samples,), float64."""
     count = np.zeros(matrix.n_samples, dtype=np.int64)
@@ -66,14 +71,13 @@ def check_observed(missing: np.ndarray, matrix: GenotypeMatrix) -> int:
     if empty:
         raise MismatchError(
             f"{len(empty)} samples have no genotype at any of the model's variants",
-            where=f"{matrix.source}: {', '.join(empty[:_NAMES])}{', ...' if len(empty) > _NAMES else ''}",
+            where=f"{matrix.source}: {some_of(empty)}",
             why="they cannot be placed",
             fix="take them out of the input, for example with bcftools view --samples ^NAME",
         )
     poor = [matrix.samples[i] for i in np.flatnonzero(missing > _SPARSE)]
     if poor:
-        names = ", ".join(poor[:_NAMES]) + (", ..." if len(poor) > _NAMES else "")
-        logger.warning("%d samples lack more than half of the model's variants: %s", len(poor), names)
+        logger.warning("%d samples lack more than half of the model's variants: %s", len(poor), some_of(poor))
     return len(poor)
 
 
@@ -326,9 +330,9 @@ def warn_of_misfits(embedding: Embedding, trained: TrainedModel) -> np.ndarray:
         return np.zeros(len(embedding.samples), dtype=bool)
     odd = embedding.misfit > limit
     if odd.any():
-        names = [embedding.samples[i] for i in np.argsort(-embedding.misfit)[: min(_NAMES, int(odd.sum()))]]
+        names = [embedding.samples[i] for i in np.argsort(-embedding.misfit)[: int(odd.sum())]]
         logger.warning(
-            "unlike the training samples, so that positions say little (MISFIT over %.2f): %d of %d samples: %s%s",
-            limit, odd.sum(), len(odd), ", ".join(names), ", ..." if odd.sum() > len(names) else "",
+            "unlike the training samples, so that positions say little (MISFIT over %.2f): %d of %d samples: %s",
+            limit, len(names), len(odd), some_of(names),
         )  # fmt: skip
     return odd

@@ -2,8 +2,10 @@
 
     build       the input's genome build is not the model's (header, identifiers at other places, alleles that clash)
     overlap     too few of the model's variants are there
+    repeats     a variant stands in the input again with other genotypes
     variant sites only
-                a call set without records where nobody has another allele than REF: its sites were chosen by genotype
+                a call set without records where nobody has another allele than REF: its sites were chosen by genotype;
+                of its frequencies only the share of carriers with two copies is held against training
     agreement   allele frequencies of the input against those of training:
 
         a = sum_j x_j y_j / sqrt(sum_j x_j^2 sum_j y_j^2),      x_j = 2 q_j - 1,  y_j = 2 p_j - 1

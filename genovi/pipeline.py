@@ -48,9 +48,10 @@ from genovi.trained import TrainedModel, genotypes_of, sites_of
 from genovi.training.checkpointing import SUFFIX, Checkpoints
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device
-from genovi.training.loop import DivergedError, Fit, fit
+from genovi.training.loop import fit
 from genovi.training.monitor import Monitor, history_csv
 from genovi.training.objectives import choose_objective
+from genovi.training.outcome import DivergedError, Fit
 from genovi.training.semisupervised import KnownClasses, SemiSupervised, check_labels
 
 logger = logging.getLogger("genovi")
@@ -325,6 +326,7 @@ def _write_run(
         "training": asdict(config.training),
         "epochs": len(trained.history),
         "ended": trained.reason,
+        "settled": None if trained.settled is None else asdict(trained.settled),
         "device": trained.device,
         "threads": trained.threads,
         "bounds": bounds.to_dict(),

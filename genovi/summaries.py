@@ -16,7 +16,7 @@ from genovi.genotypes.quality import QCReport
 from genovi.model.rows import Data
 from genovi.provenance import Provenance
 from genovi.trained import TrainedModel
-from genovi.training.loop import Fit
+from genovi.training.outcome import Fit
 
 BOUND_DRAWS = 64
 

@@ -37,8 +37,8 @@ from genovi.summaries import EmbedSummary, TrainSummary
 from genovi.trained import TrainedModel
 from genovi.training.config import TrainingConfig
 from genovi.training.gradients import DefaultGradients
-from genovi.training.loop import DivergedError
 from genovi.training.monitor import EpochRecord, Monitor
+from genovi.training.outcome import DivergedError
 
 RUN_FILES = {
     "model.safetensors",

@@ -17,8 +17,9 @@ from genovi.seeding import Seeds
 from genovi.summaries import BOUND_DRAWS, measure_bounds
 from genovi.training.config import TrainingConfig
 from genovi.training.device import choose_device
-from genovi.training.loop import Fit, fit
+from genovi.training.loop import fit
 from genovi.training.monitor import Monitor
+from genovi.training.outcome import Fit
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ class TrainingConfig:
         batch_variants: Variants in a step of the binomial likelihood, drawn anew for each step; 0 takes all. None
             takes 1,024, or all for the importance-weighted bound.
         sleep_weight: Weight lambda of the sleep term; 0 switches it off.
+        settling: Steps that q takes alone, after the best weights are chosen, as a share of those planned; 0 for none
+            (see genovi.training.settling).
         holdout: Share of samples held out for the early-stopping bound.
         patience: Epochs without a better held-out bound before training stops.
         device: "auto", "cpu", "cuda" or "mps".
@@ -45,6 +47,7 @@ class TrainingConfig:
     draws: int = 8
     batch_variants: int | None = None
     sleep_weight: float = 0.1
+    settling: float = 0.1
     holdout: float = 0.05
     patience: int = 200
     device: str = "auto"
@@ -64,6 +67,8 @@ class TrainingConfig:
         for option, value in (("steps", self.steps), ("--batch-size", self.batch_size), ("--lr", self.lr)):
             if value is not None and not value > 0:
                 raise ConfigError(f"{option} must be positive", where=value)
+        if not 0 <= self.settling <= 1:
+            raise ConfigError("settling must lie in [0, 1]", where=self.settling)
         if not 0 <= self.holdout < 1:
             raise ConfigError("holdout must lie in [0, 1)", where=self.holdout)
         if self.threads is not None and self.threads < 1:

@@ -3,6 +3,7 @@
     minimise  -E_q[ log p(x|z) + beta (log p(z) + chain - log q(y_T|x)) ]  +  lambda * sleep
 
 or another objective in place of the first part (see genovi.training.objectives).
+Then q alone settles on the best weights (genovi.training.settling).
 beta rises linearly from ``BETA_START`` to 1 over the first ``WARM_UP`` of the steps, so that the plane unfolds before
 the prior presses on it; the learning rate falls by a cosine. Gradients are clipped.
 """
@@ -13,7 +14,6 @@ import copy
 import logging
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,8 @@ from genovi.training.gradients import choose_gradients
 from genovi.training.monitor import EpochRecord, Monitor
 from genovi.training.objectives import Objective, choose_objective
 from genovi.training.optimiser import Adam
+from genovi.training.outcome import DivergedError, Fit
+from genovi.training.settling import Settled, Settling, settling_steps
 from genovi.training.sharing import check_batch, own_part
 from genovi.training.state import (
     fingerprint,
@@ -54,40 +56,6 @@ _ASK_EVERY = 8  # steps between two times that ranks ask each other whether to s
 _SAME_DATA = 0.05  # in units of noise: components that another machine computed differ by rounding only
 
 logger = logging.getLogger("genovi")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A trained model and how it got there.
-
-    Attributes:
-        model: With the best weights by the held-out bound (the last ones where nothing is held out), on the CPU.
-        history: One record for each epoch.
-        held_out: Indices of the held-out samples.
-        reason: Why training ended.
-        device: Where it ran.
-        threads: CPU threads it used.
-    """
-
-    model: LatentModel
-    history: tuple[EpochRecord, ...]
-    held_out: np.ndarray
-    reason: str
-    device: str
-    threads: int
-
-
-class DivergedError(TrainingError):
-    """The loss is no longer finite. ``fit`` holds the last good weights."""
-
-    def __init__(self, fit: Fit, epoch: int, lr: float) -> None:
-        super().__init__(
-            "the loss is not finite",
-            where=f"epoch {epoch}",
-            why="training cannot go on" + ("; the last good weights are kept" if fit.history else ""),
-            fix=f"try --lr {lr / 3:.1e}",
-        )
-        self.fit = fit
 
 
 def fit(
@@ -110,7 +78,7 @@ def fit(
         x: Noise-scaled principal components, shape (n, k), float.
         model_config: Shape of the model.
         config: Optimisation settings.
-        seeds: Streams "split", "init", "batches", "noise", "held-out".
+        seeds: Streams "split", "init", "batches", "noise", "held-out", "settling".
         monitor: Is told of every epoch.
         noise_floor: Least noise standard deviation of each component, shape (k,); None for none.
         checkpoints: Where to keep the state and whether to go on from what is there; None keeps nothing. A run that
@@ -151,6 +119,8 @@ class _Trainer:
     ) -> None:
         self.config = config
         self.ranks = ranks
+        self.seeds = seeds
+        self.objective = objective
         self.device = choose_device(config.device)
         self.threads = set_threads(config.threads)
         training, self.held_out_index = split_samples(len(x), config.holdout, seeds)
@@ -176,7 +146,9 @@ class _Trainer:
         self.optimiser = Adam(self.model.parameters())
         sleep_weight = config.sleep_weight if model_config.sleeps else 0.0
         self.gradients = choose_gradients(self.model, objective, sleep_weight, self.noise, ranks)
-        self.step, self.epoch, self.waited = 0, 0, 0
+        self.step, self.epoch, self.waited, self.ended = 0, 0, 0, ""
+        self.settling: Settling | None = None
+        self.halfway: Snapshot | None = None  # of a run that was stopped while it settled
         self.sums = torch.zeros(6, device=self.device)
         self.best_bound, self.best = -math.inf, copy.deepcopy(self.model.state_dict())
         self.history: list[EpochRecord] = []
@@ -188,27 +160,55 @@ class _Trainer:
         if snapshot is not None:
             self._restore(snapshot, None if checkpoints is None else checkpoints.folder)
         monitor.begin(self.epochs, self.epoch)
-        every, reason = max(1, self.epochs // EVALUATIONS), "finished"
-        while self.epoch < self.epochs:
+        every = max(1, self.epochs // EVALUATIONS)
+        while not self.ended:
             means = self._epoch(monitor, checkpoints)
             self.epoch += 1
             evaluated = self.epoch % every == 0 or self.epoch == self.epochs
             record = self._record(self.epoch, means, evaluated)
             if not math.isfinite(record.bound if self.bounded else record.reconstruction):
                 monitor.end("diverged")
-                raise DivergedError(self._result("diverged"), self.epoch, self.config.lr)
+                raise DivergedError(self._result("diverged", None), self.epoch, self.config.lr)
             self.history.append(record)
             monitor.epoch(record)
             if evaluated:
                 # before beta reaches 1 the objective is another one, so patience starts there
                 self.waited = 0 if self._keep_if_best(record) or record.beta < 1 else self.waited + every
                 if self.waited > self.config.patience:
-                    reason = "early stop"
-                    break
-            if checkpoints is not None and checkpoints.due and self.epoch < self.epochs:
+                    self.ended = "early stop"
+            if self.epoch == self.epochs:
+                self.ended = "finished"
+            if checkpoints is not None and checkpoints.due and not self.ended:
                 self._checkpoint(checkpoints)
-        monitor.end(reason)
-        return self._result(reason)
+        settled = self._settle(monitor, checkpoints)
+        monitor.end(self.ended)
+        return self._result(self.ended, settled)
+
+    def _settle(self, monitor: Monitor, checkpoints: Checkpoints | None) -> Settled | None:
+        """Take steps of q alone from the best weights on, and keep them if they serve."""
+        steps = settling_steps(self.model.config, self.config, self.total)
+        if not steps:
+            return None
+        self.model.load_state_dict(self.best)
+        seeds, known = self.seeds.child("settling"), len(self.held_out) > 0
+        before = self._bounds_held_out()[0] if known else None
+        batches = Batches(self.batches.x, self.batches.size, seeds.torch("batches"), self.batches.n_variants)
+        noise = Noise(seeds.torch("noise", str(self.device)))
+        self.settling = Settling(self.model, self.objective, batches, noise, self.config.lr, steps, self.ranks)
+        if self.halfway is not None:
+            self.model.load_state_dict(under("model", self.halfway.tensors))
+            self.settling.restore(under("settling", self.halfway.tensors), self.halfway.numbers)
+
+        def interrupted(done: int) -> None:
+            if self._asked_to_stop(monitor, done):
+                self._stop(monitor, checkpoints)
+
+        self.settling.run(CLIP, interrupted)
+        after = self._bounds_held_out()[0] if known else None
+        better = after > before if after is not None and before is not None else self.ranks.same(self._usable())
+        if better:
+            self.best = copy.deepcopy(self.model.state_dict())
+        return Settled(steps, before, after, better)
 
     @property
     def bounded(self) -> bool:
@@ -219,7 +219,7 @@ class _Trainer:
         """One pass, or the rest of one; returns means of the four terms, the sleep term and the gradient norm."""
         for x in self.batches.epoch():
             self._take_step(x)
-            if self._asked_to_stop(monitor):
+            if self._asked_to_stop(monitor, self.step):
                 self._stop(monitor, checkpoints)
         self.ranks.sum_(self.sums)
         means: list[float] = (self.sums / self.batches.per_epoch).tolist()
@@ -236,11 +236,11 @@ class _Trainer:
         with torch.no_grad():
             self.sums += torch.cat([terms, norm[None] / self.ranks.size])
 
-    def _asked_to_stop(self, monitor: Monitor) -> bool:
+    def _asked_to_stop(self, monitor: Monitor, step: int) -> bool:
         """Whether one of the ranks is to stop: all of them do, after the same step."""
         if self.ranks.alone:
             return monitor.stop_requested
-        return self.step % _ASK_EVERY == 0 and self.ranks.any(monitor.stop_requested)
+        return step % _ASK_EVERY == 0 and self.ranks.any(monitor.stop_requested)
 
     def _checkpoint(self, checkpoints: Checkpoints) -> None:
         """Save the state on the way; where that fails, what was reached is in memory, so training goes on."""
@@ -257,7 +257,7 @@ class _Trainer:
         monitor.end("interrupted")
         raise InterruptedRunError(
             "interrupted",
-            where=f"epoch {self.epoch + 1} of at most {self.epochs}",
+            where="the last steps" if self.ended else f"epoch {self.epoch + 1} of at most {self.epochs}",
             why="nothing was kept" if checkpoints is None else f"a checkpoint is in {checkpoints.folder}",
             fix="run the same command again" + ("" if checkpoints is None else ": it goes on from there"),
         )
@@ -274,7 +274,10 @@ class _Trainer:
             "history": history_tensor(self.history),
             "fingerprint": self.fingerprint,
         }
-        counters = {name: getattr(self, name) for name in ("step", "epoch", "waited")}
+        counters = {name: getattr(self, name) for name in ("step", "epoch", "waited", "ended")}
+        if self.settling is not None:
+            tensors |= prefixed("settling", self.settling.tensors())
+            counters |= self.settling.numbers()
         return Snapshot(
             tensors,
             counters
@@ -304,6 +307,8 @@ class _Trainer:
             self.sums = tensors["sums"].to(self.device)
         self.history = history_of(tensors["history"])
         self.step, self.epoch, self.waited = (int(numbers[name]) for name in ("step", "epoch", "waited"))
+        self.ended = str(numbers["ended"])
+        self.halfway = snapshot if "settling" in numbers else None
         self.batches.position = int(numbers["position"])
         self.best_bound = float.fromhex(numbers["best_bound"])
         self.clock = time.perf_counter() - float(numbers["seconds"])
@@ -367,7 +372,7 @@ class _Trainer:
                 return math.isfinite(self.model.log_joint(x, self.model.locate(x)).mean().item())
         return math.isfinite(self.model.importance_sample(x, 1, self.held_out_seed).elbo.mean().item())
 
-    def _result(self, reason: str) -> Fit:
+    def _result(self, reason: str, settled: Settled | None) -> Fit:
         self.model.load_state_dict(self.best)
         self.model.prune()
         return Fit(
@@ -375,6 +380,7 @@ class _Trainer:
             history=tuple(self.history),
             held_out=self.held_out_index,
             reason=reason,
+            settled=settled,
             device=str(self.device),
             threads=self.threads,
         )

@@ -24,8 +24,9 @@ from genovi.model.config import ModelConfig
 from genovi.seeding import Seeds
 from genovi.training.checkpointing import LATEST, PREVIOUS, Checkpoints, Snapshot, seed_of
 from genovi.training.config import TrainingConfig
-from genovi.training.loop import Fit, fit
+from genovi.training.loop import fit
 from genovi.training.monitor import EpochRecord, Monitor
+from genovi.training.outcome import Fit
 from genovi.training.state import history_of, history_tensor
 
 IDENTITY = {"seed": 7, "pcs": None, "batch_size": 32}

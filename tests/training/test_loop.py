@@ -19,8 +19,9 @@ from genovi.training import loop
 from genovi.training.batches import split_samples
 from genovi.training.config import TrainingConfig
 from genovi.training.gradients import AutomaticGradients, DefaultGradients, Gradients
-from genovi.training.loop import HELD_OUT_DRAWS, DivergedError, Fit, fit
+from genovi.training.loop import HELD_OUT_DRAWS, fit
 from genovi.training.monitor import EpochRecord, Monitor
+from genovi.training.outcome import DivergedError, Fit
 
 each_posterior = pytest.mark.parametrize("posterior", POSTERIORS)
 SEEDS = Seeds(7)

@@ -50,6 +50,7 @@ BETA_START = 0.05
 WARM_UP = 1 / 3
 CLIP = 5.0
 HELD_OUT_DRAWS = 16
+SETTLED_DRAWS = 64
 EVALUATIONS = 60
 _RAMP_STEPS = 100
 _ASK_EVERY = 8  # steps between two times that ranks ask each other whether to stop
@@ -186,15 +187,16 @@ class _Trainer:
 
     def _settle(self, monitor: Monitor, checkpoints: Checkpoints | None) -> Settled | None:
         """Take steps of q alone from the best weights on, and keep them if they serve."""
-        steps = settling_steps(self.model.config, self.config, self.total)
+        steps = settling_steps(self.model.config, self.config, self.total, len(self.held_out))
         if not steps:
             return None
         self.model.load_state_dict(self.best)
-        seeds, known = self.seeds.child("settling"), len(self.held_out) > 0
-        before = self._bounds_held_out()[0] if known else None
+        seeds = self.seeds.child("settling")
+        before = self._elbo_held_out()
         batches = Batches(self.batches.x, self.batches.size, seeds.torch("batches"), self.batches.n_variants)
         noise = Noise(seeds.torch("noise", str(self.device)))
-        self.settling = Settling(self.model, self.objective, batches, noise, self.config.lr, steps, self.ranks)
+        dreams = self.gradients.sleep_weight > 0
+        self.settling = Settling(self.model, self.objective, batches, noise, dreams, self.config.lr, steps, self.ranks)
         if self.halfway is not None:
             self.model.load_state_dict(under("model", self.halfway.tensors))
             self.settling.restore(under("settling", self.halfway.tensors), self.halfway.numbers)
@@ -204,11 +206,11 @@ class _Trainer:
                 self._stop(monitor, checkpoints)
 
         self.settling.run(CLIP, interrupted)
-        after = self._bounds_held_out()[0] if known else None
-        better = after > before if after is not None and before is not None else self.ranks.same(self._usable())
-        if better:
+        after = self._elbo_held_out()
+        kept = self.ranks.same(after > before)
+        if kept:
             self.best = copy.deepcopy(self.model.state_dict())
-        return Settled(steps, before, after, better)
+        return Settled(steps, before, after, kept)
 
     @property
     def bounded(self) -> bool:
@@ -352,6 +354,11 @@ class _Trainer:
         self.ranks.sum_(bounds)
         elbo, iwae = bounds.tolist()
         return elbo, iwae
+
+    def _elbo_held_out(self) -> float:
+        """Of draws of each sample's own: those that early stopping shares among samples have errors in common."""
+        sample = self.model.importance_sample(self.held_out, SETTLED_DRAWS, self.held_out_seed, shared=False)
+        return sample.elbo.double().mean().item()
 
     def _keep_if_best(self, record: EpochRecord) -> bool:
         """Keep the weights when the held-out bound is the best so far, or where nothing is held out, if they work."""

@@ -30,7 +30,7 @@ from genovi.training.gradients import choose_gradients
 from genovi.training.objectives import Objective
 from genovi.training.optimiser import Adam
 
-WEIGHT = 1.0  # of the sleep term, for posteriors that have one
+WEIGHT = 1.0  # of the sleep term, where training has one
 _RAMP = 1 / 20
 
 
@@ -40,20 +40,24 @@ class Settled:
 
     Attributes:
         steps: Optimiser steps.
-        before: Bound E_q[w] of held-out samples before it, nats per sample; None where nobody is held out.
+        before: Bound E_q[w] of held-out samples before it, nats per sample.
         after: The same afterwards.
-        kept: Whether the weights after it are those of the model: not if the bound fell, or is not finite.
+        kept: Whether the weights after it are those of the model: not if the bound fell or is not finite.
     """
 
     steps: int
-    before: float | None
-    after: float | None
+    before: float
+    after: float
     kept: bool
 
 
-def settling_steps(model: ModelConfig, config: TrainingConfig, total: int) -> int:
-    """Steps of settling after ``total`` planned ones; 0 where q has no density, or is a part of the prior."""
-    if not model.has_density or model.prior == "vamp":
+def settling_steps(model: ModelConfig, config: TrainingConfig, total: int, held_out: int) -> int:
+    """Steps of settling after ``total`` planned ones.
+
+    0 where q has no density or is a part of the prior, and where nobody is held out: nothing has then cut training off
+    before its rate of learning fell to nothing, and nothing would tell whether settling serves.
+    """
+    if not model.has_density or model.prior == "vamp" or not held_out:
         return 0
     return math.ceil(config.settling * total)
 
@@ -66,6 +70,7 @@ class Settling:
         objective: What the model was trained by.
         batches: Of the training samples.
         noise: All draws.
+        dreams: Whether the sleep term counts.
         peak: Peak rate of learning, that of training.
         steps: How many.
         ranks: Who share a step.
@@ -77,12 +82,14 @@ class Settling:
         objective: Objective,
         batches: Batches,
         noise: Noise,
+        dreams: bool,
         peak: float,
         steps: int,
         ranks: Ranks,
     ) -> None:
-        self._batches, self._noise, self._peak, self._steps = batches, noise, peak, steps
-        self._gradients = choose_gradients(model, objective, WEIGHT if model.config.sleeps else 0.0, noise, ranks)
+        self._model, self._batches, self._noise = model, batches, noise
+        self._peak, self._steps = peak, steps
+        self._gradients = choose_gradients(model, objective, WEIGHT if dreams else 0.0, noise, ranks)
         own = list(model.posterior.parameters())
         of_q = {id(parameter) for parameter in own}
         self._others = [parameter for parameter in model.parameters() if id(parameter) not in of_q]

@@ -202,7 +202,7 @@ def test_steps_decide_the_epochs_where_those_are_not_given() -> None:
 def test_the_best_weights_by_the_held_out_bound_are_returned_not_the_last(posterior: str) -> None:
     x, _ = pcs(3, 2, 30, 0.05, 10)
     wide = ModelConfig(latent_dim=2, posterior=posterior, prior="mixture", steps=2, components=5, hidden=64)
-    config = training_config(epochs=120, holdout=0.5, lr=1e-2)
+    config = training_config(epochs=120, holdout=0.5, lr=1e-2, settling=0.0)
     result = fit(x, wide, config, SEEDS, Monitor())
     bounds = [record.held_out_iwae for record in result.history if math.isfinite(record.held_out_iwae)]
     assert max(bounds) > bounds[-1] + 0.05  # so much data for so many weights: it overfits
@@ -213,7 +213,7 @@ def test_patience_ends_training_when_the_held_out_bound_no_longer_rises() -> Non
     x, _ = pcs(3, 2, 30, 0.05, 10)
     listener = Listener()
     wide = ModelConfig(latent_dim=2, posterior="gaussian", prior="mixture", steps=2, components=5, hidden=64)
-    result = fit(x, wide, training_config(epochs=300, holdout=0.5, patience=20), SEEDS, listener)
+    result = fit(x, wide, training_config(epochs=300, holdout=0.5, patience=20, settling=0.0), SEEDS, listener)
     assert result.reason == listener.told[-1] == "early stop"
     assert len(result.history) < 300
     bounds = {record.epoch: record.held_out_iwae for record in result.history if math.isfinite(record.held_out_iwae)}
@@ -343,7 +343,7 @@ def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch, posterior: str, 
 
     monkeypatch.setattr(kind, "clip", spy)
     fit(data(), model_config(posterior), training_config(epochs=1), SEEDS, Monitor())
-    assert seen == [loop.CLIP, loop.CLIP]
+    assert seen == [loop.CLIP] * 3  # the last one settles
 
 
 # as the first version of genovi had it: a change here changes the maps that a seed gives

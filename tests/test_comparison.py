@@ -63,7 +63,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result, Result
     matrix, populations = simulate_structure(3, 3, 70, 200, 0.1, 0.0)
     write_vcf(folder / "cohort.vcf.gz", matrix, "bgzf")
     rows = [f"{name}\t{population}" for name, population in zip(matrix.samples, populations, strict=True)]
-    (folder / "panel.tsv").write_text("\n".join(["sample\tpop", *rows]) + "\n")
+    (folder / "panel.tsv").write_text("\n".join(["sample\tpop", *rows, "absent\tpop1"]) + "\n")
     first = Cell("pca", TRANSDUCTIVE, 1).result_in(folder / "out")
 
     def stop() -> None:
@@ -91,6 +91,8 @@ def test_a_signal_ends_it_with_code_75_and_keeps_what_is_finished(made: tuple[Pa
     assert "1 of 4 fits are done" in last and "run the same command again" in last
     assert finished.exit_code == 0, finished.output
     assert "1 of 4 fits are there already" in finished.stderr
+    said = "1 labelled samples of panel.tsv are not in the data"  # and not once more for each panel of the figure
+    assert said in stopped.stderr and said not in finished.stderr
 
 
 def test_everything_is_written(made: tuple[Path, Result, Result]) -> None:
@@ -210,6 +212,7 @@ def test_what_diverges_is_reported_and_ends_nothing(made: tuple[Path, Result, Re
     table = pd.read_csv(out / "table.tsv", sep="\t")
     assert set(table.FAILED[(table.METHOD == "vae") & (table.PROTOCOL == TRANSDUCTIVE)]) == {"seed 1 diverged"}
     assert "| vae | seed 1 | diverged: " in (out / "table.md").read_text()
+    assert "weights are kept" not in result.output  # a benchmark keeps none
     assert (out / "embeddings.png").is_file()
 
 

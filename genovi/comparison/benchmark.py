@@ -17,7 +17,7 @@ import numpy as np
 
 from genovi.comparison.cells import FINISHED, TRANSDUCTIVE, Cell, Result
 from genovi.comparison.config import BenchmarkConfig
-from genovi.comparison.data import LabelColumns, everybody, split
+from genovi.comparison.data import LabelColumns, everybody, said_already, split
 from genovi.comparison.folder import MANIFEST, Manifest, check, claim
 from genovi.comparison.running import run_cells
 from genovi.comparison.shared import CellData, data_of
@@ -27,7 +27,7 @@ from genovi.errors import InterruptedRunError, TrainingError
 from genovi.evaluation import check_populations
 from genovi.files import atomic_path
 from genovi.genotypes.reading import open_genotypes
-from genovi.labels import SampleLabels
+from genovi.labels import SampleLabels, match
 from genovi.plotting.ancestry import plot_ancestry
 from genovi.plotting.coloring import ColorBy
 from genovi.plotting.composing import AncestryOptions
@@ -275,11 +275,11 @@ def draw_embeddings(
     shown = [replace(one, mean=_scaled(one.mean, shown[0].mean)) for one in shown]
     sheet = Sheet.parse(f"{max(_PAGE, _PANEL * math.ceil(math.sqrt(len(shown))))}")
     options = AncestryOptions(by=ColorBy(columns.population, columns.group), sheet=sheet)
+    with said_already():  # each panel would count the same labels again
+        labels = match(columns.labels, shown[0].samples).labels
     files = [out / name for name in FIGURES]
     for file in files:
-        plot_ancestry(
-            shown, file, labels=columns.labels, align_to=shown[0], options=options, force=True, command=command
-        )
+        plot_ancestry(shown, file, labels=labels, align_to=shown[0], options=options, force=True, command=command)
     return files
 
 

@@ -105,7 +105,7 @@ def everybody(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkCon
     seconds = time.perf_counter() - start
     place = {name: i for i, name in enumerate(matrix.samples)}
     same = matrix.take_samples(np.array([place[name] for name in clean.samples]))
-    with _said_already():
+    with said_already():
         known = reference_of(same, labels.labels, labels.population, config.qc)
     enough = len(known.populations) >= _LEAST_FOR_FST
     return CellData(
@@ -132,7 +132,7 @@ def split(matrix: GenotypeMatrix, labels: LabelColumns, config: BenchmarkConfig,
     Raises:
         GenoviError: its children, where the data do not suit.
     """
-    with _said_already():
+    with said_already():
         return _split(matrix, labels, config, number)
 
 
@@ -210,7 +210,7 @@ def _varies(dosages: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _said_already() -> Iterator[None]:
+def said_already() -> Iterator[None]:
     """Without the library's messages: those about everybody were shown, and parts of them say the same again."""
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -42,7 +42,7 @@ class DivergedError(TrainingError):
         super().__init__(
             "the loss is not finite",
             where=f"epoch {epoch}",
-            why="training cannot go on" + ("; the last good weights are kept" if fit.history else ""),
+            why="training cannot go on",
             fix=f"try --lr {lr / 3:.1e}",
         )
         self.fit = fit

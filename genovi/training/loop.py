@@ -309,7 +309,7 @@ class _Trainer:
             self.sums = tensors["sums"].to(self.device)
         self.history = history_of(tensors["history"])
         self.step, self.epoch, self.waited = (int(numbers[name]) for name in ("step", "epoch", "waited"))
-        self.ended = str(numbers["ended"])
+        self.ended = str(numbers.get("ended", ""))  # not in checkpoints from before there was settling
         self.halfway = snapshot if "settling" in numbers else None
         self.batches.position = int(numbers["position"])
         self.best_bound = float.fromhex(numbers["best_bound"])

@@ -69,6 +69,7 @@ def assert_same(one: Fit, other: Fit) -> None:
     for name, tensor in other.model.state_dict().items():
         assert torch.equal(one.model.state_dict()[name], tensor), name
     assert one.reason == other.reason
+    assert one.settled == other.settled
     both = [[replace(record, seconds=0.0) for record in result.history] for result in (one, other)]
     assert str(both[0]) == str(both[1])  # NaN is not equal to itself
 
@@ -93,7 +94,7 @@ def test_stopped_after_every_few_steps_it_ends_as_if_never_stopped(tmp_path: Pat
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cuts=st.lists(st.integers(1, STEPS), max_size=4))
+@given(cuts=st.lists(st.integers(1, STEPS + 2), max_size=4))
 def test_stopped_anywhere(tmp_path_factory: pytest.TempPathFactory, cuts: list[int]) -> None:
     folder = tmp_path_factory.mktemp("cuts")
     whole = run(folder / "none", Monitor())
@@ -128,6 +129,14 @@ def stopped(tmp_path: Path) -> Path:
         run(tmp_path / "run.checkpoint", StopAfter(7), every=0.0)
     assert sorted(path.name for path in (tmp_path / "run.checkpoint").iterdir()) == [LATEST, PREVIOUS]
     return tmp_path / "run.checkpoint"
+
+
+def test_a_checkpoint_from_before_there_was_settling_is_gone_on_from(stopped: Path) -> None:
+    place = Checkpoints(stopped, IDENTITY, 1e9)
+    snapshot = place.load()
+    assert snapshot is not None
+    place.save(replace(snapshot, numbers={name: n for name, n in snapshot.numbers.items() if name != "ended"}))
+    assert_same(run(stopped, StopAfter(2 * STEPS)), run(stopped.with_name("none"), Monitor()))
 
 
 def cut(path: Path) -> None:

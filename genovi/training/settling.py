@@ -87,8 +87,7 @@ class Settling:
         steps: int,
         ranks: Ranks,
     ) -> None:
-        self._model, self._batches, self._noise = model, batches, noise
-        self._peak, self._steps = peak, steps
+        self._batches, self._noise, self._peak, self._steps = batches, noise, peak, steps
         self._gradients = choose_gradients(model, objective, WEIGHT if dreams else 0.0, noise, ranks)
         own = list(model.posterior.parameters())
         of_q = {id(parameter) for parameter in own}

@@ -66,6 +66,7 @@ def test_the_gap_closes_and_the_likelihood_stays() -> None:
     found = []
     for share in (1.0, 0.0):
         config = training_config(epochs=20, batch_size=64, lr=1e-2, settling=share)
+        # of so few people not every seed has a gap that settling closes: with 7 the bound falls and it is not kept
         result = fit(x, wide, config, Seeds(8), Monitor())
         rows = torch.as_tensor(x[result.held_out[:60]], dtype=torch.float32)
         found.append((Bounds.of(measure(result.model, rows, 64, 1), "held-out", len(rows)), result.settled))
@@ -85,7 +86,7 @@ def test_what_does_not_serve_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     def spoil(self: Settling, *arguments: object) -> None:
         run(self, *arguments)
         with torch.no_grad():
-            for parameter in self._model.posterior.parameters():
+            for parameter in self._optimiser._parameters:
                 parameter.add_(1.0)
 
     monkeypatch.setattr(Settling, "run", spoil)

@@ -107,9 +107,10 @@ def markdown(rows: list[Row]) -> str:
             values = [row[key] for row in fits if key in row]
             if not values:
                 continue
+            correlation = f"{spearmanr(bound, values)[0]:+.2f}" if np.ptp(values) > 0 else ""
             lines.append(
                 f"| {name} | {title} | {len(values)} | {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} | "
-                f"{min(values):.3f}, {max(values):.3f} | {kept[key]:.3f} | {spearmanr(bound, values)[0]:+.2f} | "
+                f"{min(values):.3f}, {max(values):.3f} | {kept[key]:.3f} | {correlation} | "
                 + (f"{whole[key]:.3f} |" if key in whole else "|")
             )
         lines.append(

@@ -174,6 +174,12 @@ class Display(Monitor):
                 left,
             )
 
+    def settle(self, steps: int) -> None:
+        """The posterior alone goes on."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self._epochs, bound="the posterior settles")
+        _progress.info("the posterior settles: %d steps more, prior and decoder as they are", steps)
+
     def end(self, reason: str) -> None:
         """Training is over."""
         self.close()

@@ -5,19 +5,23 @@ bounds_run  RUN/ + read -> match and check -> project -> bounds of log p(x)
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from genovi.bounds import Bounds, joined, measure
+from genovi.embedding import Embedding
 from genovi.encoding import Components
 from genovi.genotypes.suitability import Demands
-from genovi.placing import fit_input
+from genovi.placing import fit_input, known_positions, some_of
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.projection import project, sample_blocks
 from genovi.summaries import BOUND_DRAWS, BoundsSummary
 from genovi.trained import TrainedModel
 from genovi.training.device import choose_device, set_threads
+
+logger = logging.getLogger("genovi")
 
 
 def bounds_run(
@@ -51,6 +55,7 @@ def bounds_run(
     set_threads(threads)
     trained = TrainedModel.load(run)
     aligned, found, _, _ = fit_input(trained, str(run), inputs, demands)
+    _tell_of_training_samples(known_positions(run), aligned.samples)
     seed = Seeds(trained.seed).integer("bounds")
     model, parts = trained.model.to(chosen), []
     for part in sample_blocks(aligned):
@@ -60,3 +65,15 @@ def bounds_run(
             parts.append(measure(model, x.to(chosen), draws, seed, None if excess is None else excess.to(chosen)))
     bounds = Bounds.of(joined(parts), "input", aligned.n_samples)
     return BoundsSummary(bounds, found, provenance.finish())
+
+
+def _tell_of_training_samples(known: Embedding | None, samples: Sequence[str]) -> None:
+    """Say so where samples have names of the training run's: a model describes those better than new ones."""
+    names = set() if known is None else set(known.samples)
+    seen = [sample for sample in samples if sample in names]
+    if seen:
+        logger.warning(
+            "%d of %d samples have names of samples of the training run (%s): their bounds are higher than those of new "
+            "samples, but for the few that were held out",
+            len(seen), len(samples), some_of(seen),
+        )  # fmt: skip

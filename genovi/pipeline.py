@@ -291,9 +291,11 @@ def _prepare(
 
 def _report_labels(labels: SampleLabels, samples: tuple[str, ...], column: str | None) -> None:
     matched = match(labels, samples)
+    values = list(matched.labels.columns.values()) if column is None else [matched.column(column)]
+    labelled = sum(any(row) for row in zip(*values, strict=True))
     logger.info(
         "labels for %d of %d samples in %s; training %s",
-        len(samples) - matched.n_unmatched, len(samples), labels.source,
+        labelled, len(samples), labels.source,
         "does not see them" if column is None else f"sees column {column} alone",
     )  # fmt: skip
 

@@ -26,6 +26,10 @@ class Bar(Monitor):
         if math.isfinite(record.held_out):
             self._bar.set_postfix_str(f"held-out bound {record.held_out:.2f}", refresh=False)
 
+    def settle(self, steps: int) -> None:
+        """The posterior alone goes on."""
+        self._bar.set_description_str("the posterior settles")
+
     def end(self, reason: str) -> None:
         """Training is over."""
         self._bar.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -202,6 +203,8 @@ def train_and_report(
     provenance = start_provenance(ctx, inputs, config.seed)
     log = RunLog(ctx.command.name or "train", options, provenance)
     with reporting(display, log, quiet=quiet):
+        for line in _without_effect(config):
+            logging.getLogger("genovi").warning(line)
         train_run(
             inputs,
             out,
@@ -214,6 +217,17 @@ def train_and_report(
             checkpointing=checkpointing,
             ranks=ranks,
         )
+
+
+def _without_effect(config: RunConfig) -> list[str]:
+    """Options that were typed and that nothing in this run uses."""
+    model, training = config.model, config.training
+    lines = []
+    if model.steps != _MODEL.steps and not model.has_chain:
+        lines.append(f"--steps {model.steps} has no effect: --posterior {model.posterior} has no diffusion chain")
+    if training.draws != _TRAINING.draws and training.objective != "iwae":
+        lines.append(f"--draws {training.draws} has no effect: it belongs to --objective iwae")
+    return lines
 
 
 def _shared(training: TrainingConfig) -> TrainingConfig:

@@ -128,6 +128,9 @@ class BinomialLikelihood(Likelihood):
             total = total + (noise.copies(frequency) - self.centre[sites]) @ self.projection[sites]
         return total
 
+    def noisier(self, data: Data, noise: Noise) -> Data:
+        return data
+
     def frequencies(self, z: Tensor, chosen: Tensor | None = None) -> Tensor:
         """Frequency of the counted allele at z, shape (..., d): shape (..., M), or of the variants ``chosen`` alone."""
         if chosen is not None:

@@ -69,6 +69,10 @@ class Likelihood(nn.Module, ABC):
         """A draw of the components of new samples, noise included, shape (..., k)."""
 
     @abstractmethod
+    def noisier(self, data: Data, noise: Noise) -> Data:
+        """Data near ``data``: x with once more the noise of p(x | z), where the density is one of x alone."""
+
+    @abstractmethod
     def pairs(self, z: Tensor) -> Pairs:
         """z, shape (G, d), for comparison with many samples."""
 
@@ -159,6 +163,10 @@ class GaussianLikelihood(Likelihood):
 
     def sample(self, z: Tensor, noise: Noise) -> Tensor:
         return noise.draw(self.mean(z), self.log_noise)
+
+    @torch.no_grad()
+    def noisier(self, data: Data, noise: Noise) -> Data:
+        return noise.draw(components(data), self.log_noise)
 
     def pairs(self, z: Tensor) -> Pairs:
         return _GaussianPairs(self, z)

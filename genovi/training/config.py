@@ -47,7 +47,7 @@ class TrainingConfig:
     draws: int = 8
     batch_variants: int | None = None
     sleep_weight: float = 0.1
-    settling: float = 0.1
+    settling: float = 0.2
     holdout: float = 0.05
     patience: int = 200
     device: str = "auto"

@@ -190,6 +190,7 @@ class _Trainer:
         steps = settling_steps(self.model.config, self.config, self.total, len(self.held_out))
         if not steps:
             return None
+        monitor.settle(steps)
         self.model.load_state_dict(self.best)
         seeds = self.seeds.child("settling")
         before = self._elbo_held_out()

@@ -60,6 +60,9 @@ class Monitor:
     def epoch(self, record: EpochRecord) -> None:
         """One epoch is over."""
 
+    def settle(self, steps: int) -> None:
+        """The best weights are chosen; the posterior alone takes ``steps`` steps more (genovi.training.settling)."""
+
     def end(self, reason: str) -> None:
         """Training is over, and why: "finished", "early stop", "diverged"."""
 

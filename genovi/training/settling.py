@@ -4,10 +4,11 @@ Early stopping takes weights from the midst of training, where q still runs afte
 decoder, and with them p(z | x), log p(x) and the map, then stay as they are, while q takes some more steps at a rate
 that falls to nothing:
 
-    minimise over q alone   (the objective, beta = 1)  +  WEIGHT * sleep
+    minimise over q alone   (the objective, beta = 1, at x + noise)  +  WEIGHT * sleep
 
-The sleep term, -E log q(y, z | x) over draws of (z, x) from the model, cannot be overfitted: there is no end to dreams.
-What was gained is measured in benchmarks/README.md.
+With p fixed the best q(z | x) is the best at every x, so x need not be that of a sample: training samples with fresh
+noise in every step, that of p(x | z), are as good, and new samples are like them. Nor can the sleep term be overfitted,
+-E log q(y, z | x) over draws of (z, x) from the model. What was gained is measured in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Settling:
         ranks: Ranks,
     ) -> None:
         self._batches, self._noise, self._peak, self._steps = batches, noise, peak, steps
+        self._likelihood = model.likelihood
         self._gradients = choose_gradients(model, objective, WEIGHT if dreams else 0.0, noise, ranks)
         own = list(model.posterior.parameters())
         of_q = {id(parameter) for parameter in own}
@@ -135,7 +137,7 @@ class Settling:
         self._batches.position, self._done = int(numbers["settling_position"]), int(numbers["settling"])
 
     def _step(self, x: Data, most: float) -> None:
-        self._gradients.compute(x, 1.0)
+        self._gradients.compute(self._likelihood.noisier(x, self._noise), 1.0)
         for parameter in self._others:
             if parameter.grad is not None:
                 parameter.grad.zero_()

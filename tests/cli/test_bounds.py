@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def test_bounds_are_printed_and_written_with_standard_errors(shell: Any, vcf: Pa
     shell("train", vcf, "--out", "run", *FAST)
     result = shell("evaluate", "--bounds", "run", vcf, "--draws", "16", "--json", "bounds.json", "--device", "cpu")
     assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("36 of 36 samples have names of samples of the training run") == 1
     record = json.loads((tmp_path / "bounds.json").read_text())
     bounds = record["bounds"]
     assert (bounds["n"], bounds["draws"], bounds["on"], bounds["unresolved"]) == (36, 16, "input", 0)
@@ -61,6 +63,17 @@ def test_what_makes_no_sense_is_refused(shell: Any, vcf: Path, words: list[str],
         shell("train", vcf, "--out", "run", *FAST)
     paths = {"RUN": "run", "VCF": str(vcf)}
     shell.refuses(code, said, "evaluate", *[paths.get(word, word) for word in words])
+
+
+def test_new_samples_are_not_taken_for_those_of_training(shell: Any, vcf: Path, tmp_path: Path) -> None:
+    shell("train", vcf, "--out", "run", *FAST)
+    matrix = simulate_structure(4, 3, 13, 200, 0.15, 0.01)[0]
+    new = replace(matrix, samples=(*matrix.samples[:2], *(f"new{i}" for i in range(37))))
+    result = shell("evaluate", "--bounds", "run", write_vcf(tmp_path / "new.vcf.gz", new, "bgzf"), "--device", "cpu")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        f"2 of 39 samples have names of samples of the training run ({', '.join(matrix.samples[:2])})" in result.stderr
+    )
 
 
 def test_too_few_variants_are_refused_unless_fewer_are_asked_for(shell: Any, vcf: Path, tmp_path: Path) -> None:
@@ -104,7 +117,10 @@ def test_priors_are_saved_and_loaded(shell: Any, vcf: Path, prior: str) -> None:
 def test_objectives_and_their_refusals(shell: Any, vcf: Path) -> None:
     for objective in OBJECTIVES:
         words = ["--out", objective, *FAST, "--objective", objective, "--draws", "3"]
-        assert shell("train", vcf, *words).exit_code == 0
+        result = shell("train", vcf, *words)
+        assert result.exit_code == 0
+        assert ("--draws 3 has no effect" in result.stderr) == (objective == "elbo")
+        assert "--steps" not in result.stderr
     shell.refuses(2, "elbo, iwae", "train", vcf, "--out", "new", *FAST, "--objective", "vi")
     shell.refuses(2, "hiaf", "train", vcf, "--out", "new", *FAST, "--posterior", "vae")
     shell.refuses(

@@ -91,12 +91,14 @@ def test_away_from_a_terminal_training_is_a_line_at_each_tenth(capsys: pytest.Ca
         display.begin(50)
         for epoch in range(1, 51):
             display.epoch(record(epoch, held_out=-31.25 if epoch == 5 else math.nan))
+        display.settle(70)
         display.end("finished")
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 11
+    assert len(lines) == 12
     assert lines[0] == "epoch 5 of at most 50: bound -30.50, held out -31.25 nats per sample; at most 90 s left"
     assert lines[9].startswith("epoch 50 of at most 50")
-    assert lines[10] == "training ended: finished"
+    assert lines[10] == "the posterior settles: 70 steps more, prior and decoder as they are"
+    assert lines[11] == "training ended: finished"
 
 
 def test_on_a_terminal_training_is_a_bar_and_messages_stay_above_it(
@@ -111,9 +113,11 @@ def test_on_a_terminal_training_is_a_bar_and_messages_stay_above_it(
         for epoch in range(1, 21):
             display.epoch(record(epoch))
         log.warning("care [not markup]")
+        display.settle(70)
         display.end("early stop")
     stderr = capsys.readouterr().err
     assert "epoch 20/20" in stderr
+    assert "epoch 20/20  the posterior settles" in stderr
     assert "Warning: care [not markup]" in stderr
     assert "of at most" not in stderr  # the bar says it
     assert "epoch 20 of at most 20" in kept.text()

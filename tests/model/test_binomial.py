@@ -231,3 +231,8 @@ def test_packed_genotypes_are_read_in_parts() -> None:
     np.testing.assert_array_equal(matrix.part(slice(5, 30), samples), dosages[5:30][:, samples])
     chosen = np.array([3, 8, 39])
     np.testing.assert_array_equal(matrix.part(chosen, samples), dosages[chosen][:, samples])
+
+
+def test_noise_in_components_alone_would_contradict_the_genotypes_so_there_is_none() -> None:
+    rows = rows_of(dosages_of(1, 0.1))
+    assert build().likelihood.noisier(rows, Noise(stream(1))) is rows

@@ -35,6 +35,14 @@ def test_draws_carry_the_noise_of_each_column(device: str) -> None:
     assert np.abs(np.corrcoef(scaled.T) - np.eye(4)).max() < 0.06
 
 
+def test_noisier_data_have_the_noise_of_each_column_once_more(device: str) -> None:
+    model = build_model(device=device)
+    x = torch.full((5000, 4), 0.4, dtype=torch.float64, device=device)
+    scaled = numpy(model.likelihood.noisier(x, noise_for(model, 1)) - x) / np.exp(numpy(model.likelihood.log_noise))
+    assert all(kstest(column, "norm").pvalue > 1e-3 for column in scaled.T)
+    assert np.abs(np.corrcoef(scaled.T) - np.eye(4)).max() < 0.06
+
+
 def test_the_noise_is_put_back_on_its_floor_and_left_alone_above() -> None:
     likelihood = GaussianLikelihood(2, 8, torch.ones(3), stream(1), noise_floor=torch.tensor([0.5, 0.9, 0.1]))
     with torch.no_grad():

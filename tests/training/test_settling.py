@@ -80,6 +80,34 @@ def test_the_gap_closes_and_the_likelihood_stays() -> None:
     assert settled.after > settled.before
 
 
+def test_no_step_sees_a_sample_as_it_is_or_twice_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+    step = Settling._step
+
+    def spy(self: Settling, x: torch.Tensor, most: float) -> None:
+        compute = self._gradients.compute
+
+        def kept(rows: torch.Tensor, beta: float) -> torch.Tensor:
+            seen.append(rows.numpy())
+            return compute(rows, beta)
+
+        monkeypatch.setattr(self._gradients, "compute", kept)
+        step(self, x, most)
+        monkeypatch.setattr(self._gradients, "compute", compute)
+
+    monkeypatch.setattr(Settling, "_step", spy)
+    x = data().astype(np.float32)
+    result = fit(x, model_config("ddvi"), training_config(**SHORT, settling=0.2), SEEDS, Monitor())
+    assert result.settled is not None
+    rows = np.concatenate(seen)
+    assert len(rows) > 2 * len(x)
+    noise = np.exp(result.model.likelihood.log_noise.detach().numpy())
+    distance = (np.square((rows[:, None] - x[None]) / noise).sum(axis=2)).min(axis=1)
+    assert distance.min() > 0
+    assert 1 < distance.mean() < 5  # the mean of chi-squared of five columns is 5; to another sample it may be less
+    assert len(np.unique(rows[:, 0])) == len(rows)
+
+
 def test_what_does_not_serve_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Settling.run
 
@@ -112,4 +140,4 @@ def test_who_settles(posterior: str, prior: str, steps: int) -> None:
     assert settling_steps(model, training_config(settling=0.1), 12, 5) == steps
     assert settling_steps(model, training_config(settling=0.0), 12, 5) == 0
     assert settling_steps(model, training_config(settling=0.1), 12, 0) == 0
-    assert TrainingConfig().settling == 0.1
+    assert TrainingConfig().settling == 0.2

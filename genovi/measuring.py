@@ -73,7 +73,7 @@ def _tell_of_training_samples(known: Embedding | None, samples: Sequence[str]) -
     seen = [sample for sample in samples if sample in names]
     if seen:
         logger.warning(
-            "%d of %d samples have names of samples of the training run (%s): their bounds are higher than those of new "
-            "samples, but for the few that were held out",
+            "%d of %d samples have names of samples of the training run (%s): their bounds are higher than those of "
+            "new samples, but for the few that were held out",
             len(seen), len(samples), some_of(seen),
         )  # fmt: skip

@@ -32,6 +32,7 @@ from genovi.bounds import Bounds, measure
 from genovi.comparison.shared import CellData
 from genovi.model.config import ModelConfig
 from genovi.model.densities import Noise
+from genovi.model.rows import Data
 from genovi.model.vae import LatentModel
 from genovi.ranks import ALONE
 from genovi.seeding import Seeds
@@ -81,10 +82,7 @@ def settled(found: Fit, x: Tensor, way: Way, config: TrainingConfig, seeds: Seed
     spread = way.noise * model.likelihood.log_noise.detach().exp()
     for parameter in others:
         parameter.requires_grad_(False)
-    for step in range(way.steps):
-        if step % batches.per_epoch == 0:
-            rest = batches.epoch()
-        rows = next(rest)
+    for step, rows in zip(range(way.steps), _endless(batches), strict=False):
         assert isinstance(rows, Tensor)
         gradients.compute(rows + spread * noise.like(rows), 1.0)
         for parameter in others:
@@ -94,6 +92,11 @@ def settled(found: Fit, x: Tensor, way: Way, config: TrainingConfig, seeds: Seed
         rise, fall = min(1.0, 20 * (step + 1) / way.steps), 0.5 * (1 + math.cos(math.pi * step / way.steps))
         optimiser.step(config.lr * rise * fall)
     return model.eval()
+
+
+def _endless(batches: Batches) -> Iterator[Data]:
+    while True:
+        yield from batches.epoch()
 
 
 def measured(model: LatentModel, found: Fit, data: CellData, seen: np.ndarray) -> Row:

@@ -42,7 +42,16 @@ from genovi.labels import join_groups, match, read_labels
 from genovi.model.config import ModelConfig
 from genovi.pipeline import RunConfig, train_run
 from genovi.placing import embedding_seed, place
-from genovi.populations import PULLS, Classes, Panel, Trust, choose_temperature, tempered
+from genovi.populations import (
+    PULLS,
+    Classes,
+    Panel,
+    Trust,
+    choose_temperature,
+    group_probabilities,
+    tempered,
+    without_own,
+)
 from genovi.preparing import MAX_AXES, choose_axes
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
@@ -101,10 +110,13 @@ class Split:
         found = classify(self.trained, self.aligned(matrix), self.populations, None, 0.05, CPU)
         known, judged = self.populations, []
         group_of = dict(zip(known.names, known.groups, strict=False))
+        own = np.array([known.names.index(one) for one in self.population])
+        fine = without_own(found.prediction.log_probability[0], own)
+        without = (fine, group_probabilities(fine, known.groups)) if known.groups else (fine,)
         for i, level in enumerate(known.levels):
             truth = self.population if i == 0 else [group_of[one] for one in self.population]
             member = np.array([known.choices[i].index(one) for one in truth])
-            judged.append(Trust.of(level, found.prediction.log_probability[i], member))
+            judged.append(Trust.of(level, found.prediction.log_probability[i], without[i], member))
         return found, judged
 
 
@@ -136,28 +148,33 @@ def features(split: Split) -> list[str]:
             found.append((loss, pull, temperature))
         loss, pull, temperature = min(found)
         density, _ = Classes.fit(old, panel.member, len(names), pull).measure(fresh, None)
-        trust = Trust.of(what, tempered(density, temperature), new)
+        trust = _judged(what, tempered(density, temperature), new)
         lines.append(f"| {split.name} | {what} | {trust.log_loss:.3f} | {trust.accuracy:.3f} |")
         nearest = KNeighborsClassifier(20).fit(old, panel.member)
         shares = np.zeros((len(fresh), len(names)))
         shares[:, nearest.classes_] = nearest.predict_proba(fresh)
         shares = np.log((20 * shares + 1) / (20 + len(names)))
-        trust = Trust.of(what, shares - logsumexp(shares, axis=1, keepdims=True), new)
+        trust = _judged(what, shares - logsumexp(shares, axis=1, keepdims=True), new)
         lines.append(f"| {split.name} | {what}, 20 neighbours | {trust.log_loss:.3f} | {trust.accuracy:.3f} |")
     return ["| cohort | features | log loss | accuracy |", "| --- | --- | --- | --- |", *lines]
 
 
+def _judged(what: str, log_probability: np.ndarray, member: np.ndarray) -> Trust:
+    return Trust.of(what, log_probability, without_own(log_probability, member), member)
+
+
 def new_people(split: Split) -> list[str]:
     """Lines of the table of new people."""
-    head = "| cohort, level | people | accuracy | log loss | calibration error | assigned | of these wrongly |"
-    lines = [head, "| --- " * 7 + "|"]
+    head = "| cohort, level | people | accuracy | log loss | calibration error | assigned | of these wrongly | "
+    head += "assigned without their own population | of these wrongly |"
+    lines = [head, "| --- " * 9 + "|"]
     _, judged = split.judge(split.new)
     for promised, found in zip(split.populations.trust, judged, strict=True):
         for what, trust in (("held out", promised), ("new", found)):
-            coverage, error = trust.at(0.05)
+            shares = " | ".join(f"{share:.3f}" for share in trust.at(0.05))
             lines.append(
                 f"| {split.name}, {trust.level} | {what}, {trust.n} | {trust.accuracy:.3f} | {trust.log_loss:.3f} | "
-                f"{trust.calibration_error:.3f} | {coverage:.3f} | {error:.3f} |"
+                f"{trust.calibration_error:.3f} | {shares} |"
             )
     return lines
 
@@ -173,7 +190,7 @@ def missing(split: Split) -> list[str]:
         dosages[rng.random(dosages.shape) < share] = -1
         found, judged = split.judge(GenotypeMatrix(pack(dosages), split.new.samples, split.new.variants))
         for i, trust in enumerate(judged):
-            coverage, error = trust.at(0.05)
+            coverage, error, *_ = trust.at(0.05)
             best = np.exp(found.prediction.log_probability[i].max(axis=1)).mean()
             lines.append(
                 f"| {split.name}, {trust.level} | {100 * share:.0f} % | {trust.accuracy:.3f} | {best:.3f} | "

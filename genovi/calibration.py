@@ -25,6 +25,7 @@ from genovi.populations import (
     choose_temperature,
     group_probabilities,
     tempered,
+    without_own,
 )
 from genovi.preparing import MAX_AXES
 from genovi.seeding import Seeds
@@ -93,11 +94,13 @@ def fit_populations(
     member = panel.member[labelled]
     temperature, _ = choose_temperature(held_out, member)
     fine = tempered(held_out, temperature)
-    trust = [Trust.of(panel.levels[0], fine, member)]
+    without = without_own(fine, member)
+    trust = [Trust.of(panel.levels[0], fine, without, member)]
     if panel.groups:
         groups = np.array(panel.groups)
         place = np.searchsorted(np.array(sorted(set(panel.groups))), groups)
-        trust.append(Trust.of(panel.levels[1], group_probabilities(fine, panel.groups), place[member]))
+        coarse, beside = (group_probabilities(each, panel.groups) for each in (fine, without))
+        trust.append(Trust.of(panel.levels[1], coarse, beside, place[member]))
     x = _reference_scores(axes, standardiser, matrix, trained_on)
     return Populations(
         model=digest_of(axes),

@@ -38,7 +38,7 @@ from genovi.placing import (
     warn_of_misfits,
 )
 from genovi.populationfile import read_populations, write_populations
-from genovi.populations import Panel, Populations, Prediction
+from genovi.populations import CURVES, Panel, Populations, Prediction
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.projection import sample_blocks
@@ -129,14 +129,16 @@ class Classified:
         known = self.populations
         levels = {}
         for i, trust in enumerate(known.trust):
-            coverage, error = trust.at(self.max_error)
-            numbers = {name: value for name, value in asdict(trust).items() if name not in ("level", "coverage")}
-            levels[trust.level] = numbers | {
-                "coverage": coverage,
-                "error": error,
-                "populations": len(known.choices[i]),
-                "assigned": sum(answer != UNASSIGNED for answer in self.answers(i)),
-            }
+            shares = dict(zip(CURVES, trust.at(self.max_error), strict=True))
+            numbers = {name: value for name, value in asdict(trust).items() if name not in ("level", *CURVES)}
+            levels[trust.level] = (
+                numbers
+                | shares
+                | {
+                    "populations": len(known.choices[i]),
+                    "assigned": sum(answer != UNASSIGNED for answer in self.answers(i)),
+                }
+            )
         return {
             "max_error": self.max_error,
             "n_samples": len(self.embedding.samples),
@@ -151,11 +153,12 @@ class Classified:
         """How right the answers are, for people to read."""
         lines = []
         for trust in self.populations.trust:
-            coverage, error = trust.at(self.max_error)
+            coverage, error, absent, absent_error = trust.at(self.max_error)
             lines.append(
                 f"{trust.level}: of {trust.n} reference people classified as new ones, {coverage:.1%} are assigned, "
                 f"{error:.1%} of these wrongly; calibration error {trust.calibration_error:.3f}; most similar "
-                f"population right for {trust.accuracy:.1%}".replace("%", " %")
+                f"population right for {trust.accuracy:.1%}; were their own population not in the panel, {absent:.1%} "
+                f"would be assigned all the same, {absent_error:.1%} of these wrongly".replace("%", " %")
             )
         return lines
 

@@ -19,10 +19,10 @@ import numpy as np
 
 from genovi.errors import DataError
 from genovi.files import atomic_path
-from genovi.populations import GRID, Classes, Populations, Trust
+from genovi.populations import CURVES, GRID, Classes, Populations, Trust
 
 FORMAT = "genovi populations"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _FIX = "give the .populations.json that genovi classify --reference wrote"
 _MOST_BYTES = 2**30
 
@@ -111,11 +111,11 @@ def _positive(value: Any) -> float:
 
 
 def _trust(record: dict[str, Any]) -> Trust:
-    coverage, error = (tuple(float(value) for value in record[name]) for name in ("coverage", "error"))
-    for curve in (coverage, error):
+    curves = [tuple(float(value) for value in record[name]) for name in CURVES]
+    for curve in curves:
         if len(curve) != GRID + 1 or not all(0 <= value <= 1 for value in curve):
-            raise ValueError("coverage and error are no curves of shares")
+            raise ValueError(f"{', '.join(CURVES)} are no curves of shares")
     accuracy, log_loss, calibration = (float(record[name]) for name in ("accuracy", "log_loss", "calibration_error"))
     if not all(math.isfinite(value) and value >= 0 for value in (accuracy, log_loss, calibration)):
         raise ValueError("trust is not in numbers")
-    return Trust(str(record["level"]), int(record["n"]), accuracy, log_loss, calibration, coverage, error)
+    return Trust(str(record["level"]), int(record["n"]), accuracy, log_loss, calibration, *curves)

@@ -34,6 +34,7 @@ MIN_PEOPLE = 10
 FREEDOM = 10.0
 PULLS = (30.0, 100.0, 300.0, 1000.0)
 GRID = 100  # steps of probability at which coverage and error are kept
+CURVES = ("coverage", "error", "absent", "absent_error")  # of Trust
 _RIDGE = 0.01  # of the pooled variances, so that small references have a covariance that can be inverted
 _BINS = 10
 _LOG_TEMPERATURE = (-1.0, 4.0)
@@ -160,6 +161,13 @@ def tempered(log_density: np.ndarray, temperature: float) -> np.ndarray:
     return scaled - logsumexp(scaled, axis=1, keepdims=True)
 
 
+def without_own(log_probability: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """log p(c | x) of people of known populations, shape (n, C), were their own not among those to choose from."""
+    others = log_probability.copy()
+    others[np.arange(len(member)), member] = -np.inf
+    return tempered(others, 1.0)
+
+
 def choose_temperature(log_density: np.ndarray, member: np.ndarray) -> tuple[float, float]:
     """T with the smallest log loss of held-out people of known population, and that loss, in nats."""
     rows = np.arange(len(member))
@@ -183,6 +191,8 @@ class Trust:
         calibration_error: Mean distance of the highest probability from how often it was right, over tenths of people.
         coverage: Share of people whose highest probability is at least i / ``GRID``, i = 0 .. ``GRID``.
         error: Share of these that are not of that population; 0 where there are none.
+        absent: As ``coverage``, were the own population (of the finest level) of each not among those to choose from.
+        absent_error: As ``error`` then; at the finest level 1 wherever anybody is answered.
     """
 
     level: str
@@ -192,29 +202,52 @@ class Trust:
     calibration_error: float
     coverage: tuple[float, ...]
     error: tuple[float, ...]
+    absent: tuple[float, ...]
+    absent_error: tuple[float, ...]
 
     @staticmethod
-    def of(level: str, log_probability: np.ndarray, member: np.ndarray) -> Trust:
-        """Judge probabilities, shape (n, C), of people of known populations."""
+    def of(level: str, log_probability: np.ndarray, without: np.ndarray, member: np.ndarray) -> Trust:
+        """Judge answers to people of known populations.
+
+        Args:
+            level: Its column.
+            log_probability: log p(c | x), shape (n, C).
+            without: The same where the population of each is not among those to choose from, shape (n, C).
+            member: Their own place among the C, shape (n,).
+        """
         best = np.exp(log_probability.max(axis=1)).clip(max=1)
         right = log_probability.argmax(axis=1) == member
         tenths = np.array_split(np.argsort(best, kind="stable"), _BINS)
         gaps = [abs(best[part].mean() - right[part].mean()) * len(part) for part in tenths if len(part)]
-        answered = [best >= i / GRID for i in range(GRID + 1)]
+        coverage, error = _curves(log_probability, member)
+        absent, absent_error = _curves(without, member)
         return Trust(
             level,
             len(member),
             float(right.mean()),
             float(-log_probability[np.arange(len(member)), member].mean()),
             float(sum(gaps) / len(member)),
-            tuple(float(mask.mean()) for mask in answered),
-            tuple(float((~right[mask]).mean()) if mask.any() else 0.0 for mask in answered),
+            coverage,
+            error,
+            absent,
+            absent_error,
         )
 
-    def at(self, max_error: float) -> tuple[float, float]:
-        """Coverage, and error among the answered, where answers need a probability of 1 - ``max_error``."""
+    def at(self, max_error: float) -> tuple[float, float, float, float]:
+        """The four of ``CURVES`` where answers need a probability of 1 - ``max_error``."""
         i = min(int(np.ceil(round((1 - max_error) * GRID, 9))), GRID)
-        return self.coverage[i], self.error[i]
+        return self.coverage[i], self.error[i], self.absent[i], self.absent_error[i]
+
+
+def _curves(log_probability: np.ndarray, member: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Share of the people who are answered at each threshold, and share of these answered wrongly."""
+    best = np.exp(log_probability.max(axis=1)).clip(max=1)
+    wrong = log_probability.argmax(axis=1) != member
+    answered = [best >= i / GRID for i in range(GRID + 1)]
+    return (
+        tuple(float(mask.mean()) for mask in answered),
+        tuple(float(wrong[mask].mean()) if mask.any() else 0.0 for mask in answered),
+    )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,17 @@ from genovi.errors import DataError
 from genovi.genotypes.matrix import GenotypeMatrix, pack
 from genovi.labels import SampleLabels, read_labels
 from genovi.populationfile import read_populations, write_populations
-from genovi.populations import GRID, MIN_PEOPLE, Classes, Panel, Trust, choose_temperature, tempered
+from genovi.populations import (
+    GRID,
+    MIN_PEOPLE,
+    Classes,
+    Panel,
+    Trust,
+    choose_temperature,
+    group_probabilities,
+    tempered,
+    without_own,
+)
 from genovi.provenance import Provenance
 from genovi_cli.app import app
 
@@ -178,6 +188,10 @@ def test_what_is_reported_is_what_held_out_people_say(made: Path) -> None:
         assert trust["calibration_error"] < 0.1
         assert trust["error"] <= 0.1
         assert f"{level}: of {4 * N_OLD} reference people" in said
+        assert 0 <= trust["absent"] <= 1
+        absent = f"{100 * trust['absent']:.1f} % would be assigned all the same"
+        assert f"were their own population not in the panel, {absent}" in said
+    assert record["levels"]["pop"]["absent_error"] == 1
     table = classes(made / "new.classes.tsv")
     assert record["levels"]["pop"]["assigned"] == (table["POP"] != "unassigned").sum()
     # what was promised holds for people who were truly new
@@ -312,14 +326,43 @@ def test_temperature_is_found() -> None:
     temperature, loss = choose_temperature(3 * honest, member)
     assert temperature == pytest.approx(3, rel=0.05)
     assert loss == pytest.approx(-tempered(honest, 1)[np.arange(20_000), member].mean(), abs=1e-3)
-    judged = Trust.of("x", honest, member)
+    without = without_own(honest, member)
+    judged = Trust.of("x", honest, without, member)
     assert judged.calibration_error < 0.02
-    coverage, error = judged.at(0.3)
+    coverage, error, absent, absent_error = judged.at(0.3)
     best = np.exp(honest.max(axis=1))
     assert coverage == pytest.approx((best >= 0.7).mean())
     assert error == pytest.approx(1 - best[best >= 0.7].mean(), abs=0.02)
-    assert Trust.of("x", honest / 5, member).calibration_error > 0.1
+    others = np.exp(honest)
+    others[np.arange(20_000), member] = 0
+    others /= others.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.exp(without), others, atol=1e-12)
+    assert absent == pytest.approx((others.max(axis=1) >= 0.7).mean())
+    assert absent_error == 1
+    assert Trust.of("x", honest / 5, without, member).calibration_error > 0.1
     assert len(judged.coverage) == GRID + 1
+
+
+def test_without_their_population_people_are_answered_as_if_it_had_never_been_there() -> None:
+    """At the level of groups what is left of a group answers for it."""
+    rng = np.random.default_rng(2)
+    mean = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0], [9.0, 8.0]])
+    groups, member = ("A", "A", "B", "C"), np.repeat(np.arange(4), 50)
+    x = mean[member] + rng.normal(size=(200, 2))
+    all_four = Classes.fit(x, member, 4, 100.0)
+    fine = without_own(tempered(all_four.measure(x, None)[0], 1.5), member)
+    for c in range(4):
+        rest = [k for k in range(4) if k != c]
+        three = Classes(all_four.mean[rest], all_four.covariance[rest])
+        expected = tempered(three.measure(x[member == c], None)[0], 1.5)
+        np.testing.assert_allclose(fine[member == c][:, rest], expected, atol=1e-10)
+    coarse = group_probabilities(fine, groups)
+    place = np.array([0, 0, 1, 2])[member]
+    trust = Trust.of("group", coarse, coarse, place)
+    _, _, absent, absent_error = trust.at(0.5)
+    assert absent > 0.9
+    # A has another population, B and C have none: their people go to the other of the two, or to A
+    assert absent_error == pytest.approx(100 / (absent * 200), abs=0.1)
 
 
 def test_panel_leaves_small_populations_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -31,7 +31,7 @@ from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 
 from genovi.calibration import Scores, fit_populations
-from genovi.classifying import UNLIKE, Classified, Reference, classify, make_populations
+from genovi.classifying import Classified, Reference, classify, make_populations
 from genovi.embedding import Embedding
 from genovi.genotypes.filtering import apply_qc
 from genovi.genotypes.matching import align, match_variants
@@ -44,12 +44,14 @@ from genovi.pipeline import RunConfig, train_run
 from genovi.placing import embedding_seed, place
 from genovi.populations import (
     PULLS,
+    UNLIKE,
     Classes,
     Panel,
     Trust,
     choose_temperature,
     group_probabilities,
     tempered,
+    typicality,
     without_own,
 )
 from genovi.preparing import MAX_AXES, choose_axes
@@ -112,11 +114,15 @@ class Split:
         group_of = dict(zip(known.names, known.groups, strict=False))
         own = np.array([known.names.index(one) for one in self.population])
         fine = without_own(found.prediction.log_probability[0], own)
+        scores = Scores.of(self.trained.axes, self.trained.standardiser, self.aligned(matrix), False)
+        _, square = known.classes.measure(scores.x, scores.excess)
+        square[np.arange(len(own)), own] = np.inf
+        unlike = typicality(square.min(axis=1), known.distances, known.n_people) < UNLIKE
         without = (fine, group_probabilities(fine, known.groups)) if known.groups else (fine,)
         for i, level in enumerate(known.levels):
             truth = self.population if i == 0 else [group_of[one] for one in self.population]
             member = np.array([known.choices[i].index(one) for one in truth])
-            judged.append(Trust.of(level, found.prediction.log_probability[i], without[i], member))
+            judged.append(Trust.of(level, found.prediction.log_probability[i], member, without[i], unlike))
         return found, judged
 
 
@@ -160,7 +166,8 @@ def features(split: Split) -> list[str]:
 
 
 def _judged(what: str, log_probability: np.ndarray, member: np.ndarray) -> Trust:
-    return Trust.of(what, log_probability, without_own(log_probability, member), member)
+    unlike = np.zeros(len(member), dtype=bool)
+    return Trust.of(what, log_probability, member, without_own(log_probability, member), unlike)
 
 
 def new_people(split: Split) -> list[str]:

@@ -18,6 +18,7 @@ import numpy as np
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.populations import (
     PULLS,
+    UNLIKE,
     Classes,
     Panel,
     Populations,
@@ -25,6 +26,7 @@ from genovi.populations import (
     choose_temperature,
     group_probabilities,
     tempered,
+    typicality,
     without_own,
 )
 from genovi.preparing import MAX_AXES
@@ -90,17 +92,12 @@ def fit_populations(
             "from axes of these alone, and are worse than what new samples get; give all of them with --reference",
             present, axes.n_samples,
         )  # fmt: skip
-    held_out, distances, pull = _cross_fit(axes, standardiser, matrix, trained_on, panel, seeds)
+    held_out, square, pull = _cross_fit(axes, standardiser, matrix, trained_on, panel, seeds)
     member = panel.member[labelled]
     temperature, _ = choose_temperature(held_out, member)
-    fine = tempered(held_out, temperature)
-    without = without_own(fine, member)
-    trust = [Trust.of(panel.levels[0], fine, without, member)]
-    if panel.groups:
-        groups = np.array(panel.groups)
-        place = np.searchsorted(np.array(sorted(set(panel.groups))), groups)
-        coarse, beside = (group_probabilities(each, panel.groups) for each in (fine, without))
-        trust.append(Trust.of(panel.levels[1], coarse, beside, place[member]))
+    nearest = square.min(axis=1)
+    distances = np.quantile(nearest, np.linspace(0, 1, min(_QUANTILES, len(nearest))))
+    trust = _trust(panel, member, tempered(held_out, temperature), square, distances)
     x = _reference_scores(axes, standardiser, matrix, trained_on)
     return Populations(
         model=digest_of(axes),
@@ -111,9 +108,26 @@ def fit_populations(
         classes=Classes.fit(x[labelled], member, len(panel.names), pull),
         pull=pull,
         temperature=temperature,
-        distances=np.quantile(distances, np.linspace(0, 1, min(_QUANTILES, len(distances)))),
-        trust=tuple(trust),
+        distances=distances,
+        trust=trust,
     )
+
+
+def _trust(
+    panel: Panel, member: np.ndarray, fine: np.ndarray, square: np.ndarray, distances: np.ndarray
+) -> tuple[Trust, ...]:
+    """For each level, of held-out people with log p(c | x) and squared distances, shape (n, C) both."""
+    others = square.copy()
+    others[np.arange(len(member)), member] = np.inf
+    unlike = typicality(others.min(axis=1), distances, len(member)) < UNLIKE
+    without = without_own(fine, member)
+    found = (Trust.of(panel.levels[0], fine, member, without, unlike),)
+    if not panel.groups:
+        return found
+    groups = np.array(panel.groups)
+    place = np.searchsorted(np.array(sorted(set(panel.groups))), groups)
+    coarse, beside = (group_probabilities(each, panel.groups) for each in (fine, without))
+    return (*found, Trust.of(panel.levels[1], coarse, place[member], beside, unlike))
 
 
 def _reference_scores(
@@ -136,12 +150,12 @@ def _cross_fit(
     panel: Panel,
     seeds: Seeds,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Held-out log p(x | c) and nearest squared distances of the labelled people, and the best pull."""
+    """Held-out log p(x | c) and squared distances of the labelled people, shape (n, C), and the best pull."""
     labelled = np.flatnonzero(panel.member >= 0)
     member, n = panel.member[labelled], len(panel.names)
     fold = _folds(panel.member, seeds)
     density = np.empty((len(PULLS), len(labelled), n))
-    nearest = np.empty((len(PULLS), len(labelled)))
+    square = np.empty_like(density)
     for part in range(FOLDS):
         out = fold == part
         if trained_on.any():
@@ -157,11 +171,10 @@ def _cross_fit(
         rows = np.searchsorted(labelled, outside)
         for i, pull in enumerate(PULLS):
             classes = Classes.fit(x, panel.member[inside], n, pull)
-            density[i, rows], square = classes.measure(new.x, new.excess)
-            nearest[i, rows] = square.min(axis=1)
+            density[i, rows], square[i, rows] = classes.measure(new.x, new.excess)
     losses = [choose_temperature(each, member)[1] for each in density]
     best = int(np.argmin(losses))
-    return density[best], nearest[best], PULLS[best]
+    return density[best], square[best], PULLS[best]
 
 
 def _axes_without(matrix: GenotypeMatrix, n_axes: int, seeds: Seeds) -> tuple[PrincipalAxes, Standardiser, np.ndarray]:

@@ -38,7 +38,7 @@ from genovi.placing import (
     warn_of_misfits,
 )
 from genovi.populationfile import read_populations, write_populations
-from genovi.populations import CURVES, Panel, Populations, Prediction
+from genovi.populations import CURVES, UNLIKE, Panel, Populations, Prediction
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.projection import sample_blocks
@@ -49,7 +49,6 @@ logger = logging.getLogger("genovi")
 
 UNASSIGNED = "unassigned"
 TOP = 3
-UNLIKE = 0.01  # typicality under which a sample is like no reference population
 
 
 @dataclass(frozen=True)

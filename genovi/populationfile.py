@@ -60,7 +60,11 @@ def read_populations(path: Path) -> Populations:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise DataError("not a file of populations", where=path, fix=_FIX)
     if record.get("format_version") != FORMAT_VERSION:
-        raise DataError("populations of another format version", where=path, fix="install the genovi that wrote it")
+        raise DataError(
+            "populations of another format version",
+            where=path,
+            fix="make them again with --reference and --labels, or use the genovi that wrote them",
+        )
     try:
         return _parse(record)
     except (LookupError, TypeError, ValueError, OverflowError, np.linalg.LinAlgError) as error:

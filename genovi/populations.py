@@ -33,6 +33,7 @@ logger = logging.getLogger("genovi")
 MIN_PEOPLE = 10
 FREEDOM = 10.0
 PULLS = (30.0, 100.0, 300.0, 1000.0)
+UNLIKE = 0.01  # typicality under which a sample is like no reference population
 GRID = 100  # steps of probability at which coverage and error are kept
 CURVES = ("coverage", "error", "absent", "absent_error")  # of Trust
 _RIDGE = 0.01  # of the pooled variances, so that small references have a covariance that can be inverted
@@ -191,7 +192,8 @@ class Trust:
         calibration_error: Mean distance of the highest probability from how often it was right, over tenths of people.
         coverage: Share of people whose highest probability is at least i / ``GRID``, i = 0 .. ``GRID``.
         error: Share of these that are not of that population; 0 where there are none.
-        absent: As ``coverage``, were the own population (of the finest level) of each not among those to choose from.
+        absent: As ``coverage``, were the own population (of the finest level) of each not among those to choose from;
+            without those who would then be like no population.
         absent_error: As ``error`` then; at the finest level 1 wherever anybody is answered.
     """
 
@@ -206,21 +208,24 @@ class Trust:
     absent_error: tuple[float, ...]
 
     @staticmethod
-    def of(level: str, log_probability: np.ndarray, without: np.ndarray, member: np.ndarray) -> Trust:
+    def of(
+        level: str, log_probability: np.ndarray, member: np.ndarray, without: np.ndarray, unlike: np.ndarray
+    ) -> Trust:
         """Judge answers to people of known populations.
 
         Args:
             level: Its column.
             log_probability: log p(c | x), shape (n, C).
-            without: The same where the population of each is not among those to choose from, shape (n, C).
             member: Their own place among the C, shape (n,).
+            without: log p(c | x) where the population of each is not among those to choose from, shape (n, C).
+            unlike: Who would then be like no population, shape (n,), bool.
         """
         best = np.exp(log_probability.max(axis=1)).clip(max=1)
         right = log_probability.argmax(axis=1) == member
         tenths = np.array_split(np.argsort(best, kind="stable"), _BINS)
         gaps = [abs(best[part].mean() - right[part].mean()) * len(part) for part in tenths if len(part)]
-        coverage, error = _curves(log_probability, member)
-        absent, absent_error = _curves(without, member)
+        coverage, error = _curves(log_probability, member, np.zeros(len(member), dtype=bool))
+        absent, absent_error = _curves(without, member, unlike)
         return Trust(
             level,
             len(member),
@@ -239,11 +244,13 @@ class Trust:
         return self.coverage[i], self.error[i], self.absent[i], self.absent_error[i]
 
 
-def _curves(log_probability: np.ndarray, member: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _curves(
+    log_probability: np.ndarray, member: np.ndarray, refused: np.ndarray
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Share of the people who are answered at each threshold, and share of these answered wrongly."""
     best = np.exp(log_probability.max(axis=1)).clip(max=1)
     wrong = log_probability.argmax(axis=1) != member
-    answered = [best >= i / GRID for i in range(GRID + 1)]
+    answered = [(best >= i / GRID) & ~refused for i in range(GRID + 1)]
     return (
         tuple(float(mask.mean()) for mask in answered),
         tuple(float(wrong[mask].mean()) if mask.any() else 0.0 for mask in answered),
@@ -305,12 +312,21 @@ class Populations:
         """Judge samples: x, shape (n, k), noise-scaled; ``excess`` as in ``Classes.measure``."""
         log_density, square = self.classes.measure(x, excess)
         fine = tempered(log_density, self.temperature)
-        shares = np.linspace(0, 1, len(self.distances))
-        closer = np.interp(square.min(axis=1), self.distances, shares, left=0.0, right=1.0)
-        # a conformal p-value: the sample counts itself, so that it is never 0
-        typicality = (1 + (1 - closer) * self.n_people) / (1 + self.n_people)
         coarse = (group_probabilities(fine, self.groups),) if self.groups else ()
-        return Prediction((fine, *coarse), typicality)
+        return Prediction((fine, *coarse), typicality(square.min(axis=1), self.distances, self.n_people))
+
+
+def typicality(nearest: np.ndarray, distances: np.ndarray, n_people: int) -> np.ndarray:
+    """Share of held-out reference people at least as far from their nearest population, shape (n,).
+
+    Args:
+        nearest: Squared distance of each sample to its nearest population, shape (n,).
+        distances: Quantiles 0 .. 1 of those of held-out reference people, ascending.
+        n_people: How many reference people there are.
+    """
+    closer = np.interp(nearest, distances, np.linspace(0, 1, len(distances)), left=0.0, right=1.0)
+    # a conformal p-value: the sample counts itself, so that it is never 0
+    return (1 + (1 - closer) * n_people) / (1 + n_people)
 
 
 def group_probabilities(log_probability: np.ndarray, groups: Sequence[str]) -> np.ndarray:

@@ -190,7 +190,6 @@ class _Trainer:
         steps = settling_steps(self.model.config, self.config, self.total, len(self.held_out))
         if not steps:
             return None
-        monitor.settle(steps)
         self.model.load_state_dict(self.best)
         seeds = self.seeds.child("settling")
         before = self._elbo_held_out()
@@ -201,6 +200,8 @@ class _Trainer:
         if self.halfway is not None:
             self.model.load_state_dict(under("model", self.halfway.tensors))
             self.settling.restore(under("settling", self.halfway.tensors), self.halfway.numbers)
+
+        monitor.settle(steps - self.settling.numbers()["settling"])
 
         def interrupted(done: int) -> None:
             if self._asked_to_stop(monitor, done):

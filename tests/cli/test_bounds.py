@@ -98,6 +98,7 @@ def test_posteriors_train_embed_and_say_what_they_are_worth(
     assert ("SD1" in header) == (posterior != "aae")
     assert ("no training bound" in result.stderr) == (posterior == "aae")
     assert "log p(x)" in result.stderr and "nan" not in result.stderr
+    assert ("--steps 1 has no effect" in result.stderr) == (posterior != "ddvi-simple")
     result = shell("embed", "run", vcf, "--out", "new", "--device", "cpu")
     assert result.exit_code == 0, result.stderr
     result = shell("evaluate", "--bounds", "run", vcf, "--device", "cpu")

@@ -131,6 +131,24 @@ def stopped(tmp_path: Path) -> Path:
     return tmp_path / "run.checkpoint"
 
 
+class Told(StopAfter):
+    """Keeps how many steps of settling were announced."""
+
+    settling = -1
+
+    def settle(self, steps: int) -> None:
+        self.settling = steps
+
+
+def test_what_is_left_of_settling_is_told(tmp_path: Path) -> None:
+    first, second = Told(STEPS + 3), Told(10 * STEPS)
+    with pytest.raises(InterruptedRunError):
+        run(tmp_path / "run.checkpoint", first)
+    whole = run(tmp_path / "run.checkpoint", second)
+    assert whole.settled is not None
+    assert (first.settling, second.settling) == (whole.settled.steps, whole.settled.steps - 3)
+
+
 def test_a_checkpoint_from_before_there_was_settling_is_gone_on_from(stopped: Path) -> None:
     place = Checkpoints(stopped, IDENTITY, 1e9)
     snapshot = place.load()

@@ -46,6 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = typed(*command(folder, "run"), "--epochs", 100)
     assert result.exit_code == 0, result.output
     assert "training learns 3 classes of pop from 12 samples" in result.stderr
+    assert "labels for 12 of 120 samples" in result.stderr  # those with a row, but no value, are not counted
     return folder
 
 

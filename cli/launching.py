@@ -20,6 +20,7 @@ from types import FrameType
 import typer
 
 from genovi.errors import ConfigError, GenoviError, InterruptedRunError
+from genovi.machine import available_cpus
 from genovi.ranks import ALONE, LAUNCHED, LOST, LeftError, LostRankError, Place, Ranks, join
 from genovi.training.monitor import Monitor
 from genovi_cli.signals import StopSignals
@@ -137,7 +138,7 @@ class _Children:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.lifeline, writing = os.pipe()
-        threads = str(max(1, (os.cpu_count() or 1) // n))
+        threads = str(max(1, available_cpus() // n))
         shared = {"OMP_NUM_THREADS": threads, **_QUIET, **_loopback(), **os.environ}
         shared |= {"WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         shared |= {LAUNCHED: str(self.lifeline)}

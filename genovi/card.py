@@ -17,7 +17,7 @@ import numpy as np
 
 from genovi.embedding import embedding_of
 from genovi.labels import SampleLabels, match
-from genovi.manifest import FORMAT_VERSION, Manifest, number_at, read_manifest, recorded_at
+from genovi.manifest import Manifest, number_at, read_manifest, recorded_at
 from genovi.modelfiles import NEEDED, VARIANTS, WEIGHTS, damaged, inflate, read_member
 
 _LONGEST = 200
@@ -109,7 +109,7 @@ def _model_rows(manifest: Manifest, weights: bytes) -> Rows:
         ("trained", recorded_at(manifest.summary, "provenance", "finished")),
         ("seed", manifest.seed),
         ("command", recorded_at(manifest.summary, "provenance", "command")),
-        ("format version", FORMAT_VERSION),
+        ("format version", manifest.format_version),
         (f"SHA-256 of {WEIGHTS}", hashlib.sha256(weights).hexdigest()),
     ]
 

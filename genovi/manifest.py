@@ -68,6 +68,7 @@ class Manifest:
         seed: Root seed.
         build: Genome build.
         summary: Everything else; its contents are not checked.
+        format_version: That of the file it was read from; what is written has the present one.
     """
 
     model: dict[str, Any]
@@ -79,10 +80,11 @@ class Manifest:
     seed: int
     build: str
     summary: dict[str, Any]
+    format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
         """The text of ``model.json``."""
-        record = {"format": FORMAT, "format_version": FORMAT_VERSION, **vars(self)}
+        record = {"format": FORMAT, **vars(self), "format_version": FORMAT_VERSION}
         return json.dumps(record, indent=1, allow_nan=False) + "\n"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from genovi.errors import DataError
 
-_PACKAGES = ("torch", "numpy", "pandas", "scipy", "scikit-learn", "numba", "cyvcf2", "bed-reader", "umap-learn")
+_PACKAGES = ("torch", "numpy", "pandas", "scipy", "scikit-learn", "numba", "isal", "zuko", "umap-learn")
 
 
 def version() -> str:

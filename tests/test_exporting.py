@@ -458,6 +458,12 @@ def test_a_card_says_what_the_files_say() -> None:
     assert "PERSON" not in text
 
 
+def test_a_card_gives_the_format_version_of_the_file(here: Path) -> None:
+    assert f"| format version | {FORMAT_VERSION} |" in typed("card", "model.genovi").stdout
+    (here / "old.genovi").write_bytes(with_manifest(lambda m: m.update(format_version=FORMAT_VERSION - 1)))
+    assert f"| format version | {FORMAT_VERSION - 1} |" in typed("card", "old.genovi").stdout
+
+
 def test_with_labels_it_counts_populations_and_names_nobody() -> None:
     result = typed("card", "run", "--labels", "panel.tsv", "--out", "CARD.md")
     assert result.exit_code == 0, result.output

@@ -28,9 +28,9 @@ import numpy as np
 
 from genovi.errors import ConfigError
 from genovi.genotypes.counting import allele_counts
-from genovi.genotypes.lines import available_cpus
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.regions import are_human, normalise_chromosomes, on_autosomes
+from genovi.machine import available_cpus
 
 logger = logging.getLogger("genovi")
 

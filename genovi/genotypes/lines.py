@@ -6,7 +6,6 @@ the next one overwrites: text is never anywhere but in a cache of a core.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from genovi.genotypes.building import decode_text, normalise_allele
 from genovi.genotypes.choosing import Choice
 from genovi.genotypes.matrix import VariantTable
 from genovi.genotypes.pieces import Piece
+from genovi.machine import available_cpus
 
 _PADDING = 64  # zero bytes that the kernel may read beyond a piece
 _ANY_NUMBER = 1 << 30
@@ -95,11 +95,6 @@ def read_lines(pieces: Iterator[Piece], form: LineFormat) -> Iterator[Lines]:
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def available_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _parse(piece: Piece, form: LineFormat, buffers: threading.local) -> Lines:

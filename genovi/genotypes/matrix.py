@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -200,6 +201,21 @@ class GenotypeMatrix:
         for start in range(0, self.n_variants, size):
             rows = slice(start, min(start + size, self.n_variants))
             yield rows, self.dosages(rows)
+
+    def to_allel(self) -> Any:
+        """Genotypes as scikit-allel takes them, for its statistics.
+
+        Returns:
+            ``allel.GenotypeArray``, shape (n_variants, n_samples, 2), int8: 0 for the other allele, 1 for the counted
+            one, -1 twice where missing; not phased, 0 before 1.
+        """
+        import allel
+
+        alleles = np.empty((self.n_variants, self.n_samples, 2), dtype=np.int8)
+        for rows, dosages in self.blocks():
+            np.copyto(alleles[rows, :, 0], dosages >> 1)  # -1, 0, 0, 1 of -1, 0, 1, 2
+            np.copyto(alleles[rows, :, 1], np.minimum(dosages, 1))
+        return allel.GenotypeArray(alleles)
 
     def take_variants(self, index: np.ndarray) -> GenotypeMatrix:
         """The variants at ``index`` (integers or a boolean mask), copied."""

@@ -52,6 +52,15 @@ def test_bed_reader_decodes_packed_rows_to_the_same_dosages(tmp_path: Path) -> N
     np.testing.assert_array_equal(np.where(read == -127, -1, read), dosages)
 
 
+def test_scikit_allel_takes_the_genotypes() -> None:
+    dosages = np.random.default_rng(2).integers(-1, 3, size=(5000, 13)).astype(np.int8)  # more rows than a block
+    calls = matrix_of(dosages).to_allel()
+    np.testing.assert_array_equal(calls.to_n_alt(fill=-1), dosages)
+    np.testing.assert_array_equal(calls.is_het(), dosages == 1)
+    np.testing.assert_array_equal(calls.is_missing(), dosages == -1)
+    assert set(map(tuple, calls.values.reshape(-1, 2).tolist())) == {(-1, -1), (0, 0), (0, 1), (1, 1)}
+
+
 def test_padding_bits_are_zero() -> None:
     assert pack(np.full((1, 1), -1, dtype=np.int8)).item() == 0b01
 

@@ -44,10 +44,10 @@ from genovi.pipeline import RunConfig, train_run
 from genovi.placing import embedding_seed, place
 from genovi.populations import (
     PULLS,
-    UNLIKE,
     Classes,
     Panel,
     Trust,
+    are_unlike,
     choose_temperature,
     group_probabilities,
     tempered,
@@ -117,12 +117,13 @@ class Split:
         scores = Scores.of(self.trained.axes, self.trained.standardiser, self.aligned(matrix), False)
         _, square = known.classes.measure(scores.x, scores.excess)
         square[np.arange(len(own)), own] = np.inf
-        unlike = typicality(square.min(axis=1), known.distances, known.n_people) < UNLIKE
+        others = are_unlike(typicality(square.min(axis=1), known.distances, known.n_people), known.n_people)
         without = (fine, group_probabilities(fine, known.groups)) if known.groups else (fine,)
         for i, level in enumerate(known.levels):
             truth = self.population if i == 0 else [group_of[one] for one in self.population]
             member = np.array([known.choices[i].index(one) for one in truth])
-            judged.append(Trust.of(level, found.prediction.log_probability[i], member, without[i], unlike))
+            fine_or_coarse = found.prediction.log_probability[i]
+            judged.append(Trust.of(level, fine_or_coarse, member, found.unlike, without[i], others))
         return found, judged
 
 
@@ -237,7 +238,7 @@ def _axes(matrix: GenotypeMatrix, seed: int):  # type: ignore[no-untyped-def]
 
 
 def _left_out_line(name, group, known, prediction) -> str:  # type: ignore[no-untyped-def]
-    unlike = prediction.typicality < UNLIKE
+    unlike = prediction.unlike
     fine, coarse = (np.exp(each) for each in prediction.log_probability)
     assigned, above = (fine.max(1) >= 0.95) & ~unlike, (coarse.max(1) >= 0.95) & ~unlike
     nearest, count = Counter(fine.argmax(1)).most_common(1)[0]

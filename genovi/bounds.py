@@ -10,6 +10,7 @@ Both parts of the gap are reported: what the posterior of z costs, and what its 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
 import torch
@@ -74,6 +75,17 @@ def measure(model: LatentModel, x: Data, draws: int, seed: int, excess: Tensor |
         rows = slice(start, start + size)
         parts.append(_measure(model, x[rows], draws, seed + 2 * start, None if excess is None else excess[rows]))
     return joined(parts)
+
+
+def measure_parts(
+    model: LatentModel, parts: Iterable[tuple[Data, Tensor | None]], draws: int, seed: int
+) -> SampleBounds:
+    """Bounds of samples that come in parts, ``x`` and ``excess`` of each as in ``measure``, in their order."""
+    found, done = [], 0
+    for x, excess in parts:
+        found.append(measure(model, x, draws, seed + 2 * done, excess))  # no part has the noise of another
+        done += len(x)
+    return joined(found)
 
 
 def joined(parts: list[SampleBounds]) -> SampleBounds:

@@ -3,7 +3,8 @@
 Scores of the people that axes were fitted to hold part of their own noise, those of new samples do not. So for each of
 ``FOLDS`` parts of the reference people the axes are fitted again without them; they are projected as new samples are
 and classified by the populations of the others. What these held-out answers are worth decides pull and temperature and
-is what is reported. The populations that are kept are those of everybody, on the axes of the model.
+is what is reported. The populations that are kept are those of everybody, on the axes of the model. Where most
+reference people are new to the model anyway, these alone are held out, and the axes are those of the model.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import numpy as np
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.populations import (
     PULLS,
-    UNLIKE,
     Classes,
     Panel,
     Populations,
     Trust,
+    are_unlike,
     choose_temperature,
     group_probabilities,
     tempered,
@@ -85,19 +86,15 @@ def fit_populations(
         seeds: Stream "folds" draws who is held out together.
     """
     labelled = np.flatnonzero(panel.member >= 0)
-    present = int(trained_on.sum())
-    if 0 < present < _MOST * axes.n_samples:
-        logger.warning(
-            "%d of the %d samples that the model was trained on are among the reference people: held-out answers come "
-            "from axes of these alone, and are worse than what new samples get; give all of them with --reference",
-            present, axes.n_samples,
-        )  # fmt: skip
-    held_out, square, pull = _cross_fit(axes, standardiser, matrix, trained_on, panel, seeds)
-    member = panel.member[labelled]
+    anew = _fit_anew(axes, trained_on)
+    judged = labelled if anew else labelled[~trained_on[labelled]]
+    held_out, square, pull = _cross_fit(axes, standardiser, matrix, trained_on, anew, judged, panel, seeds)
+    member = panel.member[judged]
     temperature, _ = choose_temperature(held_out, member)
     nearest = square.min(axis=1)
     distances = np.quantile(nearest, np.linspace(0, 1, min(_QUANTILES, len(nearest))))
     trust = _trust(panel, member, tempered(held_out, temperature), square, distances)
+    member = panel.member[labelled]
     x = _reference_scores(axes, standardiser, matrix, trained_on)
     return Populations(
         model=digest_of(axes),
@@ -113,21 +110,43 @@ def fit_populations(
     )
 
 
+def _fit_anew(axes: PrincipalAxes, trained_on: np.ndarray) -> bool:
+    """Whether people are held out from the axes, too: not where most of them are new to these.
+
+    Axes of a few training people are worse than those of the model: answers held out from them would say too little,
+    and pull and temperature that are best for them are not for new samples.
+    """
+    present, new = int(trained_on.sum()), int((~trained_on).sum())
+    if present >= _MOST * axes.n_samples:
+        return True
+    if present > new:
+        logger.warning(
+            "%d of the %d samples that the model was trained on are among the reference people: held-out answers come "
+            "from axes of these alone, and are worse than what new samples get; give all of them with --reference",
+            present, axes.n_samples,
+        )  # fmt: skip
+    elif present:
+        logger.info("%d reference people are training samples: answers are judged on the other %d", present, new)
+    return present > new
+
+
 def _trust(
     panel: Panel, member: np.ndarray, fine: np.ndarray, square: np.ndarray, distances: np.ndarray
 ) -> tuple[Trust, ...]:
     """For each level, of held-out people with log p(c | x) and squared distances, shape (n, C) both."""
     others = square.copy()
     others[np.arange(len(member)), member] = np.inf
-    unlike = typicality(others.min(axis=1), distances, len(member)) < UNLIKE
+    beyond, beyond_others = (
+        are_unlike(typicality(each.min(axis=1), distances, len(member)), len(member)) for each in (square, others)
+    )
     without = without_own(fine, member)
-    found = (Trust.of(panel.levels[0], fine, member, without, unlike),)
+    found = (Trust.of(panel.levels[0], fine, member, beyond, without, beyond_others),)
     if not panel.groups:
         return found
     groups = np.array(panel.groups)
     place = np.searchsorted(np.array(sorted(set(panel.groups))), groups)
     coarse, beside = (group_probabilities(each, panel.groups) for each in (fine, without))
-    return (*found, Trust.of(panel.levels[1], coarse, place[member], beside, unlike))
+    return (*found, Trust.of(panel.levels[1], coarse, place[member], beyond, beside, beyond_others))
 
 
 def _reference_scores(
@@ -147,28 +166,29 @@ def _cross_fit(
     standardiser: Standardiser,
     matrix: GenotypeMatrix,
     trained_on: np.ndarray,
+    anew: bool,
+    judged: np.ndarray,
     panel: Panel,
     seeds: Seeds,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Held-out log p(x | c) and squared distances of the labelled people, shape (n, C), and the best pull."""
-    labelled = np.flatnonzero(panel.member >= 0)
-    member, n = panel.member[labelled], len(panel.names)
+    """Held-out log p(x | c) and squared distances of the people ``judged``, shape (n, C), and the best pull."""
+    member, n = panel.member[judged], len(panel.names)
     fold = _folds(panel.member, seeds)
-    density = np.empty((len(PULLS), len(labelled), n))
+    density = np.empty((len(PULLS), len(judged), n))
     square = np.empty_like(density)
     for part in range(FOLDS):
         out = fold == part
-        if trained_on.any():
+        if anew:
             rest = matrix.take_samples(np.flatnonzero(trained_on & ~out))
             own_axes, own, kept = _axes_without(rest, axes.n_axes, seeds)
         else:
             own_axes, own, kept = axes, standardiser, np.arange(matrix.n_variants)
         narrowed = matrix.take_variants(kept)
         inside = np.flatnonzero(~out & (panel.member >= 0))
-        outside = np.flatnonzero(out & (panel.member >= 0))
+        outside = judged[out[judged]]
         x = _reference_scores(own_axes, own, narrowed.take_samples(inside), trained_on[inside])
         new = Scores.of(own_axes, own, narrowed.take_samples(outside), False)
-        rows = np.searchsorted(labelled, outside)
+        rows = np.searchsorted(judged, outside)
         for i, pull in enumerate(PULLS):
             classes = Classes.fit(x, panel.member[inside], n, pull)
             density[i, rows], square[i, rows] = classes.measure(new.x, new.excess)

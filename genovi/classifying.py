@@ -38,7 +38,7 @@ from genovi.placing import (
     warn_of_misfits,
 )
 from genovi.populationfile import read_populations, write_populations
-from genovi.populations import CURVES, UNLIKE, Panel, Populations, Prediction
+from genovi.populations import CURVES, Panel, Populations, Prediction
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.projection import sample_blocks
@@ -91,7 +91,7 @@ class Classified:
     @property
     def unlike(self) -> np.ndarray:
         """Samples like no reference population, shape (n_samples,), bool."""
-        return (self.prediction.typicality < UNLIKE) | self.odd
+        return self.prediction.unlike | self.odd
 
     def answers(self, level: int) -> list[str]:
         """For each sample the most similar population at a level, or "unassigned"."""
@@ -351,5 +351,6 @@ def classify(
     prediction = Prediction(
         tuple(np.concatenate([part.log_probability[i] for part in parts])[back] for i in levels),
         np.concatenate([part.typicality for part in parts])[back],
+        np.concatenate([part.unlike for part in parts])[back],
     )
     return Classified(embedding, again, odd, populations, prediction, max_error)

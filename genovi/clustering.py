@@ -135,10 +135,13 @@ def find_clusters(embedding: Embedding, clusters: int | None, seed: int) -> Clus
 
     Raises:
         ConfigError: fewer than one cluster, or more than there are different positions.
-        DataError: too few samples to hold some out.
+        DataError: all samples at one spot, or too few of them to hold some out.
     """
     z, seeds = embedding.mean, Seeds(seed)
     apart = len(np.unique(z, axis=0))
+    if apart < 2:
+        what = "one sample cannot be clustered" if len(z) == 1 else f"all {len(z)} samples lie at one spot"
+        raise DataError(what, where=embedding.method, fix="give an embedding of more samples")
     if clusters is not None and not 1 <= clusters <= apart:
         raise ConfigError(
             f"--clusters {clusters}",

@@ -6,20 +6,23 @@ bounds_run  RUN/ + read -> match and check -> project -> bounds of log p(x)
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from genovi.bounds import Bounds, joined, measure
+from torch import Tensor
+
+from genovi.bounds import Bounds, measure_parts
 from genovi.embedding import Embedding
 from genovi.encoding import Components
 from genovi.genotypes.suitability import Demands
+from genovi.model.rows import Data
 from genovi.placing import fit_input, known_positions, some_of
 from genovi.provenance import Provenance
 from genovi.seeding import Seeds
 from genovi.structure.projection import project, sample_blocks
 from genovi.summaries import BOUND_DRAWS, BoundsSummary
 from genovi.trained import TrainedModel
-from genovi.training.device import choose_device, set_threads
+from genovi.training.device import choose_precise_device, set_threads
 
 logger = logging.getLogger("genovi")
 
@@ -51,19 +54,22 @@ def bounds_run(
         MismatchError: too few of the model's variants, another genome build, or samples with none observed.
         GenoviError: its other children, for bad input or lack of resources.
     """
-    chosen = choose_device(device)
+    chosen = choose_precise_device(device)  # quadrature takes float64
     set_threads(threads)
     trained = TrainedModel.load(run)
     aligned, found, _, _ = fit_input(trained, str(run), inputs, demands)
     _tell_of_training_samples(known_positions(run), aligned.samples)
     seed = Seeds(trained.seed).integer("bounds")
-    model, parts = trained.model.to(chosen), []
-    for part in sample_blocks(aligned):
-        projection = project(trained.axes, trained.standardiser, part)
-        components = Components.of(projection, trained.noise_scale, trained.genotypes_of(part))
-        for _, x, excess in components.parts():
-            parts.append(measure(model, x.to(chosen), draws, seed, None if excess is None else excess.to(chosen)))
-    bounds = Bounds.of(joined(parts), "input", aligned.n_samples)
+
+    def parts() -> Iterator[tuple[Data, Tensor | None]]:
+        for part in sample_blocks(aligned):
+            projection = project(trained.axes, trained.standardiser, part)
+            components = Components.of(projection, trained.noise_scale, trained.genotypes_of(part))
+            for _, x, excess in components.parts():
+                yield x.to(chosen), None if excess is None else excess.to(chosen)
+
+    measured = measure_parts(trained.model.to(chosen), parts(), draws, seed)
+    bounds = Bounds.of(measured, "input", aligned.n_samples)
     return BoundsSummary(bounds, found, provenance.finish())
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -109,8 +108,7 @@ class CheckpointConfig:
 def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
     """What ``train_run`` would do, without training."""
     found = describe(inputs)
-    batches = max(1, found.n_samples // min(config.training.batch_size, found.n_samples))
-    epochs = config.training.epochs or math.ceil(config.training.steps_for(config.model, found.n_samples) / batches)
+    epochs = config.training.epochs_for(config.model, found.n_samples)
     return [
         *(f"would read {f.path}: {f.format}, {f.n_samples} samples x {f.n_variants} variants" for f in found.files),
         f"would filter with {json.dumps(config.qc.thresholds())}",
@@ -234,6 +232,8 @@ def _checkpoints(
     """Two runs may share checkpoints if all that decides the result is the same, the number of threads apart."""
     training = asdict(config.training) | {"device": choose_device(config.training.device).type}
     del training["threads"]
+    # both have steps: those of the chain, which --steps asks for, have its name
+    training["optimiser_steps"] = training.pop("steps")
     identity = {"seed": config.seed, "pcs": config.pcs, **config.qc.thresholds(), **asdict(config.model), **training}
     if known is not None:
         identity["semi_supervised"] = known.identity

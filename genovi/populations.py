@@ -10,7 +10,8 @@ All populations have the same prior weight: how many people of each a panel hold
 So x with few genotypes has a wide E, and p(c | x) falls back to the same for all. a and T are those under which
 held-out reference people have the highest probability (genovi.calibration); temperature: Guo, Pleiss, Sun, Weinberger
 (ICML 2017). The distance (x - m_c)' (C_c + E)^-1 (x - m_c) to the nearest population, ranked among those of held-out
-people, says whether x is like any of them at all (a conformal p-value: Vovk, Gammerman, Shafer 2005).
+people, says whether x is like any of them at all (a conformal p-value: Vovk, Gammerman, Shafer 2005). Of n people the
+smallest is 1 / (n + 1), so that where they are fewer than 100 those count as unlike who are beyond all of them.
 """
 
 from __future__ import annotations
@@ -190,7 +191,8 @@ class Trust:
         accuracy: Share of them whose own population has the highest probability.
         log_loss: Mean of -log p(own population), nats.
         calibration_error: Mean distance of the highest probability from how often it was right, over tenths of people.
-        coverage: Share of people whose highest probability is at least i / ``GRID``, i = 0 .. ``GRID``.
+        coverage: Share of people whose highest probability is at least i / ``GRID``, i = 0 .. ``GRID``, and who are not
+            like no population.
         error: Share of these that are not of that population; 0 where there are none.
         absent: As ``coverage``, were the own population (of the finest level) of each not among those to choose from;
             without those who would then be like no population.
@@ -209,7 +211,12 @@ class Trust:
 
     @staticmethod
     def of(
-        level: str, log_probability: np.ndarray, member: np.ndarray, without: np.ndarray, unlike: np.ndarray
+        level: str,
+        log_probability: np.ndarray,
+        member: np.ndarray,
+        unlike: np.ndarray,
+        without: np.ndarray,
+        unlike_others: np.ndarray,
     ) -> Trust:
         """Judge answers to people of known populations.
 
@@ -217,15 +224,16 @@ class Trust:
             level: Its column.
             log_probability: log p(c | x), shape (n, C).
             member: Their own place among the C, shape (n,).
+            unlike: Who is like no population, shape (n,), bool.
             without: log p(c | x) where the population of each is not among those to choose from, shape (n, C).
-            unlike: Who would then be like no population, shape (n,), bool.
+            unlike_others: Who would then be like no population, shape (n,), bool.
         """
         best = np.exp(log_probability.max(axis=1)).clip(max=1)
         right = log_probability.argmax(axis=1) == member
         tenths = np.array_split(np.argsort(best, kind="stable"), _BINS)
         gaps = [abs(best[part].mean() - right[part].mean()) * len(part) for part in tenths if len(part)]
-        coverage, error = _curves(log_probability, member, np.zeros(len(member), dtype=bool))
-        absent, absent_error = _curves(without, member, unlike)
+        coverage, error = _curves(log_probability, member, unlike)
+        absent, absent_error = _curves(without, member, unlike_others)
         return Trust(
             level,
             len(member),
@@ -265,10 +273,12 @@ class Prediction:
         log_probability: log p(c | x) for each level, the finest first, shape (n, C_level) each.
         typicality: Share of held-out reference people at least as far from their nearest population, shape (n,); small
             where a sample is like none of them.
+        unlike: Samples whose typicality is so small that they are like no population, shape (n,), bool.
     """
 
     log_probability: tuple[np.ndarray, ...]
     typicality: np.ndarray
+    unlike: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -306,14 +316,21 @@ class Populations:
 
     @property
     def n_people(self) -> int:
-        return sum(self.counts)
+        """Held-out reference people, whose distances there are."""
+        return self.trust[0].n
 
     def predict(self, x: np.ndarray, excess: np.ndarray | None) -> Prediction:
         """Judge samples: x, shape (n, k), noise-scaled; ``excess`` as in ``Classes.measure``."""
         log_density, square = self.classes.measure(x, excess)
         fine = tempered(log_density, self.temperature)
         coarse = (group_probabilities(fine, self.groups),) if self.groups else ()
-        return Prediction((fine, *coarse), typicality(square.min(axis=1), self.distances, self.n_people))
+        typical = typicality(square.min(axis=1), self.distances, self.n_people)
+        return Prediction((fine, *coarse), typical, are_unlike(typical, self.n_people))
+
+
+def are_unlike(typical: np.ndarray, n_people: int) -> np.ndarray:
+    """Who is like no population, by typicality among ``n_people``, shape (n,), bool."""
+    return (typical < UNLIKE) | (typical <= 1 / (1 + n_people))
 
 
 def typicality(nearest: np.ndarray, distances: np.ndarray, n_people: int) -> np.ndarray:
@@ -322,7 +339,7 @@ def typicality(nearest: np.ndarray, distances: np.ndarray, n_people: int) -> np.
     Args:
         nearest: Squared distance of each sample to its nearest population, shape (n,).
         distances: Quantiles 0 .. 1 of those of held-out reference people, ascending.
-        n_people: How many reference people there are.
+        n_people: How many held-out reference people there are.
     """
     closer = np.interp(nearest, distances, np.linspace(0, 1, len(distances)), left=0.0, right=1.0)
     # a conformal p-value: the sample counts itself, so that it is never 0

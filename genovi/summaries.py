@@ -40,7 +40,8 @@ class TrainSummary:
         left_out: Which samples of the embedding are the latter, shape (n_samples,), bool.
         fit: Training history.
         qc: Quality control.
-        bounds: How well the model describes samples that it was not trained on.
+        bounds: How well the model describes samples that it was not trained on (their labels, with --semi-supervised,
+            it was).
         provenance: The finished record.
     """
 

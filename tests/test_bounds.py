@@ -10,7 +10,7 @@ import pytest
 import torch
 from toys import DENSE, build_model, data_from, freeze_generative, linear_decoder, numpy, train
 
-from genovi.bounds import PATHS, Bounds, Mean, joined, measure
+from genovi.bounds import PATHS, Bounds, Mean, joined, measure, measure_parts
 from genovi.model.config import POSTERIORS
 
 
@@ -48,6 +48,18 @@ def test_the_divergence_of_a_gaussian_is_that_of_the_closed_form(device: str) ->
         expected.append(0.5 * (np.trace(inverse @ variance) + apart @ inverse @ apart - 2 + logs))
     found = measure(model, x, 20_000, 3)
     np.testing.assert_allclose(numpy(found.kl), expected, rtol=0.05, atol=0.02)
+
+
+def test_samples_of_other_parts_have_other_noise(device: str) -> None:
+    """The same sample in several parts of a table: errors of its bounds must cancel in the mean."""
+    model = build_model("ddvi", device=device)
+    x = data_from(model, 1, 1).repeat(64, 1)
+    whole = measure(model, x, 8, 3)
+    found = measure_parts(model, ((x[i : i + 8], None) for i in range(0, 64, 8)), 8, 3)
+    assert whole.elbo is not None and found.elbo is not None
+    assert len(found.elbo.unique()) == 64
+    torch.testing.assert_close(found.elbo[:8], measure(model, x[:8], 8, 3).elbo)
+    assert found.elbo.mean().item() == pytest.approx(whole.elbo.mean().item(), abs=6 * whole.elbo.std().item() / 8)
 
 
 def test_the_divergence_of_a_chain_is_that_of_its_z_alone(device: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 from helpers import simulate_structure, write_vcf
 from typer.testing import CliRunner, Result
 
-from genovi.classifying import UNLIKE, Reference, classify_run
+from genovi.calibration import Scores, fit_populations
+from genovi.classifying import Reference, classify_run
 from genovi.errors import DataError
 from genovi.genotypes.matrix import GenotypeMatrix, pack
 from genovi.labels import SampleLabels, read_labels
@@ -20,15 +21,21 @@ from genovi.populationfile import read_populations, write_populations
 from genovi.populations import (
     GRID,
     MIN_PEOPLE,
+    UNLIKE,
     Classes,
     Panel,
+    Populations,
     Trust,
+    are_unlike,
     choose_temperature,
     group_probabilities,
     tempered,
+    typicality,
     without_own,
 )
+from genovi.preparing import fit_components
 from genovi.provenance import Provenance
+from genovi.seeding import Seeds
 from genovi_cli.app import app
 
 FAST = ("--epochs", "6", "--batch-size", "64", "--steps", "1", "--device", "cpu", "--threads", "1", "--seed", "1")
@@ -302,6 +309,40 @@ def test_a_reference_of_few_training_people_is_told(
     assert "held-out answers" not in (made / "said.txt").read_text()
 
 
+def test_a_few_training_people_among_new_ones_change_little(made: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """People who are new to the model are held out from populations alone, on the axes of the model."""
+    matrix, pops = simulate_structure(7, 4, 120, 500, 0.03, 0.0)
+    third = np.arange(matrix.n_samples) % 3
+    model = fit_components(some(matrix, third == 0), None, Seeds(1), incomplete=False)
+    new = Scores.of(model.axes, model.standardiser, some(matrix, third == 2), False)
+    truth = pops[third == 2]
+
+    def fitted(shared: int) -> Populations:
+        rows = np.r_[np.flatnonzero(third == 1), 12 * np.arange(shared) % matrix.n_samples]  # of every population
+        reference = matrix.take_samples(np.sort(rows))
+        panel = Panel.of(SampleLabels(matrix.samples, {"pop": tuple(pops)}), reference.samples, None, None)
+        return fit_populations(
+            model.axes, model.standardiser, reference, third[np.sort(rows)] == 0, panel, Seeds(1)
+        )  # fmt: skip
+
+    none = fitted(0)
+    for shared in (2, 40):
+        found = fitted(shared)
+        assert found.trust[0].n == 160 and sum(found.counts) == 160 + shared
+        right = np.array(found.names)[found.predict(new.x, None).log_probability[0].argmax(1)] == truth
+        assert found.trust[0].accuracy == pytest.approx(right.mean(), abs=0.06)
+        assert found.trust[0].accuracy == pytest.approx(none.trust[0].accuracy, abs=0.04)
+        assert found.trust[0].at(0.05)[0] == pytest.approx(none.trust[0].at(0.05)[0], abs=0.1)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("n", [20, 80, 99, 100, 1000])
+def test_whoever_is_beyond_everybody_is_unlike(n: int) -> None:
+    distances = np.linspace(1, 2, n)
+    typical = typicality(np.array([1.5, 1.99999, 2.0, 1e9]), distances, n)
+    assert are_unlike(typical, n).tolist() == [False, n >= 100, True, True]
+
+
 def test_density_is_that_of_the_multivariate_t() -> None:
     from scipy.stats import multivariate_t
 
@@ -327,20 +368,20 @@ def test_temperature_is_found() -> None:
     assert temperature == pytest.approx(3, rel=0.05)
     assert loss == pytest.approx(-tempered(honest, 1)[np.arange(20_000), member].mean(), abs=1e-3)
     without = without_own(honest, member)
-    unlike = rng.random(20_000) < 0.3
-    judged = Trust.of("x", honest, member, without, unlike)
+    beyond, unlike = (rng.random(20_000) < share for share in (0.1, 0.3))
+    judged = Trust.of("x", honest, member, beyond, without, unlike)
     assert judged.calibration_error < 0.02
     coverage, error, absent, absent_error = judged.at(0.3)
     best = np.exp(honest.max(axis=1))
-    assert coverage == pytest.approx((best >= 0.7).mean())
-    assert error == pytest.approx(1 - best[best >= 0.7].mean(), abs=0.02)
+    assert coverage == pytest.approx(((best >= 0.7) & ~beyond).mean())
+    assert error == pytest.approx(1 - best[(best >= 0.7) & ~beyond].mean(), abs=0.02)
     others = np.exp(honest)
     others[np.arange(20_000), member] = 0
     others /= others.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(np.exp(without), others, atol=1e-12)
     assert absent == pytest.approx(((others.max(axis=1) >= 0.7) & ~unlike).mean())
     assert absent_error == 1
-    assert Trust.of("x", honest / 5, member, without, unlike).calibration_error > 0.1
+    assert Trust.of("x", honest / 5, member, beyond, without, unlike).calibration_error > 0.1
     assert len(judged.coverage) == GRID + 1
 
 
@@ -359,7 +400,8 @@ def test_without_their_population_people_are_answered_as_if_it_had_never_been_th
         np.testing.assert_allclose(fine[member == c][:, rest], expected, atol=1e-10)
     coarse = group_probabilities(fine, groups)
     place = np.array([0, 0, 1, 2])[member]
-    trust = Trust.of("group", coarse, place, coarse, np.zeros(200, dtype=bool))
+    nobody = np.zeros(200, dtype=bool)
+    trust = Trust.of("group", coarse, place, nobody, coarse, nobody)
     _, _, absent, absent_error = trust.at(0.5)
     assert absent > 0.9
     # A has another population, B and C have none: their people go to the other of the two, or to A

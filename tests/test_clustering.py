@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,8 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["run.embedding.tsv", "--clusters", 0], 2, "--clusters must be at least 1"),
         (["run.embedding.tsv", "--clusters", 1000], 2, "there are 200 different positions"),
         (["few.embedding.tsv"], 3, "too few to choose a number of clusters"),
+        (["one.embedding.tsv", "--clusters", 1], 3, "one sample cannot be clustered"),
+        (["spot.embedding.tsv", "--clusters", 1], 3, "all 20 samples lie at one spot"),
         (["absent.tsv"], 3, "no such file"),
         (["nowhere"], 3, "not a genovi model"),
     ],
@@ -85,6 +88,9 @@ def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[
     embedding, _ = blobs()
     embedding.write_tsv(tmp_path / "run.embedding.tsv")
     embedding.take(np.arange(6)).write_tsv(tmp_path / "few.embedding.tsv")
+    embedding.take(np.arange(1)).write_tsv(tmp_path / "one.embedding.tsv")
+    spot = embedding.take(np.arange(20))
+    replace(spot, mean=np.zeros_like(spot.mean)).write_tsv(tmp_path / "spot.embedding.tsv")
     result = typed("cluster", *words, "--out", "x")
     assert result.exit_code == code, result.output
     assert said in result.stderr

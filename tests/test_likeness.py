@@ -32,16 +32,23 @@ def test_distances_to_the_nearest(missing: float, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_copy_is_found() -> None:
-    training, _ = simulate_structure(1, 2, 30, 400, 0.1)
-    fresh, _ = simulate_structure(1, 2, 30, 400, 0.1)
-    generator = np.random.default_rng(1)
+    everybody, _ = simulate_structure(1, 2, 60, 2000, 0.1)
+    first = np.arange(everybody.n_samples) % 2 == 0
+    training, fresh = (
+        everybody.take_samples(first),
+        everybody.take_samples(~first),
+    )  # the same populations, other people
+    kin = training.dosages()
+    kin[:, 10] = np.where(
+        np.arange(len(kin)) % 4 == 0, kin[:, 10], kin[:, 11]
+    )  # the nearest two of the training samples
+    training, generator = matrix_of(kin), np.random.default_rng(1)
+    assert compare_nearest(fresh, training, generator).copies == 0
     copied = fresh.dosages()
-    copied[:, 7] = training.dosages()[:, 3]
+    copied[:, 7] = kin[:, 3]
     copied[:20, 7] = 1
     found = compare_nearest(matrix_of(copied), training, generator)
-    assert found.copies >= 1 and found.simulated[0] < 0.05 < found.training[0]
-    other = matrix_of(np.random.default_rng(2).binomial(2, 0.5, (400, 20)).astype(np.int8))
-    assert compare_nearest(other, training, generator).copies == 0
+    assert found.copies == 1 and found.simulated[0] < 0.05 < found.training[0]
 
 
 def test_fst_of_simulated_populations() -> None:

@@ -7,8 +7,9 @@ import gzip
 import json
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ from genovi.genotypes.writing import write_plink1
 from genovi.labels import read_labels
 from genovi.model.config import ModelConfig
 from genovi.model.vae import LatentModel
-from genovi.pipeline import RunConfig, plan_run, train_run
+from genovi.pipeline import CheckpointConfig, RunConfig, _checkpoints, plan_run, train_run
 from genovi.preparing import MAX_AXES
 from genovi.provenance import Provenance
 from genovi.summaries import EmbedSummary, TrainSummary
@@ -604,6 +605,27 @@ def test_a_cohort_of_one_family_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"only 2 unrelated samples.*--king-cutoff took 12.*raise --king-cutoff"):
         train(tmp_path / "a.vcf", tmp_path / "run", UNRELATED)
     assert [path.name for path in tmp_path.iterdir()] == ["a.vcf"]
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(ModelConfig)] + [f.name for f in fields(TrainingConfig)])
+def test_every_setting_makes_another_run_of_a_checkpoint(tmp_path: Path, name: str) -> None:
+    changes = {
+        int: lambda old: old + 1, float: lambda old: old / 2, type(None): lambda _: 7,
+        str: {"ddvi": "iaf", "mixture": "normal", "gaussian": "binomial", "elbo": "iwae", "cpu": "cpu"}.__getitem__,
+    }  # fmt: skip
+
+    def changed(part: Any) -> Any:
+        if name not in [f.name for f in fields(part)]:
+            return part
+        old = getattr(part, name)
+        return replace(part, **{name: changes[type(old)](old)})
+
+    config = RunConfig(QCConfig(), ModelConfig(), TrainingConfig(device="cpu"), None, 1)
+    for part in ("model", "training"):
+        other = replace(config, **{part: changed(getattr(config, part))})
+        one, another = (_checkpoints(tmp_path, each, CheckpointConfig(), None).identity for each in (config, other))
+        same = name in ("threads", "device") or other == config  # there is one device, and threads change no result
+        assert (one == another) == same, part
 
 
 @pytest.mark.parametrize(("n", "pcs", "said"), [(9, None, "only 9 samples"), (12, 12, "at most 11"), (12, 0, "pcs 0")])

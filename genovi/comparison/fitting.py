@@ -82,6 +82,8 @@ def _run(out: Path, cell: Cell, method: Method, data: CellData, model: ModelConf
             umap_embedding(*few, Seeds(0))
         else:
             umap_inductive(*few, *few, Seeds(0))
+    if method.name == "tsne":
+        from sklearn import manifold  # noqa: F401 (loading it is no part of a fit)
     start, worked = time.perf_counter(), time.process_time()
     if method.posterior is None:
         made = _baseline(method, cell.number, data, model.latent_dim)

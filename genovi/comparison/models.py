@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from genovi.bounds import Bounds, joined, measure
+from genovi.bounds import Bounds, measure_parts
 from genovi.comparison.shared import CellData, People
 from genovi.embedding import Embedding
 from genovi.encoding import Components, encode
@@ -46,8 +46,8 @@ class ModelFit:
         if self.data.new is None:
             return measure_bounds(self.fit, torch.as_tensor(self.data.fitted.x, dtype=torch.float32), seed)
         new = _components(self.data.new)
-        parts = [measure(self.fit.model, x, BOUND_DRAWS, seed, excess) for _, x, excess in new.parts()]
-        return Bounds.of(joined(parts), "new", len(new.x))
+        parts = ((x, excess) for _, x, excess in new.parts())
+        return Bounds.of(measure_parts(self.fit.model, parts, BOUND_DRAWS, seed), "new", len(new.x))
 
     def details(self) -> dict[str, Any]:
         """How training went, JSON-ready."""

@@ -161,7 +161,7 @@ class _Gaussian:
         size = sample.effective_size[:, None, None]
         widened = widening * (size * covariance + trust * spread) / (size + trust)
         # on the CPU: tiny matrices, and not every accelerator has the decomposition
-        factor, failed = torch.linalg.cholesky_ex(widened.double().cpu())
+        factor, failed = torch.linalg.cholesky_ex(widened.cpu().double())
         usable = (failed == 0) & torch.isfinite(factor).all(-1).all(-1)
         factor = torch.where(usable[:, None, None], factor, torch.eye(d, dtype=factor.dtype)).to(mean)
         return _Gaussian(mean, factor, usable.to(mean.device))

@@ -98,7 +98,7 @@ class Likelihood(nn.Module, ABC):
             shape (n, k, k), float32. E may be a million times the noise in some directions, so the inverse is taken in
             float64, on the CPU because not every accelerator has it.
         """
-        noise = excess.double().cpu() + torch.diag_embed(torch.exp(2 * self.log_noise.double().cpu()))
+        noise = excess.cpu().double() + torch.diag_embed(torch.exp(2 * self.log_noise.cpu().double()))
         factor = torch.linalg.cholesky(noise)
         identity = torch.eye(noise.shape[-1], dtype=noise.dtype)
         return torch.linalg.solve_triangular(factor, identity, upper=False).to(self.log_noise)
@@ -116,8 +116,8 @@ class Likelihood(nn.Module, ABC):
     def expected(self, data: Data, excess: Tensor) -> Data:
         """``data`` as complete components would be expected to be, S (S + E)^-1 x with S the variance of the data."""
         x = components(data)
-        variance = torch.diag_embed(self.scale.double().cpu().square())
-        shrunk = variance @ torch.linalg.solve(variance + excess.double().cpu(), x.double().cpu()[..., None])
+        variance = torch.diag_embed(self.scale.cpu().double().square())
+        shrunk = variance @ torch.linalg.solve(variance + excess.cpu().double(), x.cpu().double()[..., None])
         return with_components(data, shrunk[..., 0].to(x))
 
 

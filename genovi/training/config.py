@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from genovi.errors import ConfigError
@@ -81,6 +82,12 @@ class TrainingConfig:
         if model.likelihood == "binomial":
             return STEPS // 4
         return STEPS if held_out_of(n_samples, self.holdout) else STEPS // 2
+
+    def epochs_for(self, model: ModelConfig, n_samples: int) -> int:
+        """Most passes over those of ``n_samples`` that are not held out."""
+        training = n_samples - held_out_of(n_samples, self.holdout)
+        per_epoch = max(1, training // max(1, min(self.batch_size, training)))
+        return self.epochs or math.ceil(self.steps_for(model, n_samples) / per_epoch)
 
     def variants_for(self, model: ModelConfig) -> int:
         """Variants in a step; 0 for all."""

@@ -27,6 +27,12 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def choose_precise_device(name: str) -> torch.device:
+    """As ``choose_device``, but one that has float64: the CPU in place of MPS."""
+    chosen = choose_device(name)
+    return torch.device("cpu") if chosen.type == "mps" else chosen
+
+
 def choose_for_ranks(name: str) -> str:
     """Where several processes share a run on the device called ``name``: "cpu" or "cuda".
 

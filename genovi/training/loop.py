@@ -142,7 +142,7 @@ class _Trainer:
             data[training].to(self.device), config.batch_size, seeds.torch("batches"), config.variants_for(model_config)
         )
         check_batch(ranks, self.batches.size, self.model)
-        self.epochs = config.epochs or math.ceil(config.steps_for(model_config, len(x)) / self.batches.per_epoch)
+        self.epochs = config.epochs_for(model_config, len(x))
         self.total = self.epochs * self.batches.per_epoch
         self.optimiser = Adam(self.model.parameters())
         sleep_weight = config.sleep_weight if model_config.sleeps else 0.0
@@ -360,7 +360,7 @@ class _Trainer:
     def _elbo_held_out(self) -> float:
         """Of draws of each sample's own: those that early stopping shares among samples have errors in common."""
         sample = self.model.importance_sample(self.held_out, SETTLED_DRAWS, self.held_out_seed, shared=False)
-        return sample.elbo.double().mean().item()
+        return sample.elbo.cpu().double().mean().item()  # Apple's MPS has no float64
 
     def _keep_if_best(self, record: EpochRecord) -> bool:
         """Keep the weights when the held-out bound is the best so far, or where nothing is held out, if they work."""

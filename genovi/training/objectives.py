@@ -7,10 +7,12 @@
 The gradient of iwae for q is doubly reparametrised (Tucker, Lawson, Gu, Maddison, ICLR 2019): with v_k the normalised
 weights,
 
-    d/d phi = sum_k v_k^2 (dw_k / dy_k) (dy_k / d phi),      y_k: path k,
+    d/d phi = sum_k u_k (dw_k / dy_k) (dy_k / d phi),      u_k = (1 - beta) v_k + beta v_k^2,      y_k: path k,
 
 that is along the paths alone and not through the density of q, whose plain gradient drowns in noise as K grows
-(Rainforth et al., ICML 2018). Prior, decoder and a learned reverse model r take the usual sum_k v_k dw_k / d theta.
+(Rainforth et al., ICML 2018). While beta < 1, w is log p(x|z) + beta (log p(z) + chain + entropy): the density of q
+counts beta times in it, so that as much of its gradient, -beta (v_k - v_k^2), turns into one along the path. Prior,
+decoder and a learned reverse model r take the usual sum_k v_k dw_k / d theta.
 """
 
 from __future__ import annotations
@@ -65,13 +67,14 @@ class ImportanceWeighted(Objective):
         terms = model.path_terms(x, replace(path, chain=chain, entropy=entropy))
         log_weight = terms.tempered(beta)
         weight = torch.softmax(log_weight.detach(), dim=0)
-        along_paths = (weight.square() * log_weight).sum(0).mean()
-        # the generative parameters have had v^2 of their v so far
+        along = (1 - beta) * weight + beta * weight.square()
+        along_paths = (along * log_weight).sum(0).mean()
+        # the generative parameters have had u of their v so far
         fixed = tuple(value.detach() for value in path.values)
         z, none = fixed[-1], torch.zeros_like(chain)
         reverse = self._rescored(model, white, fixed)[0] if model.posterior.learned_reverse() else none
         rest = model.path_terms(x, Path(z, reverse, none, fixed))
-        at_points = ((weight - weight.square()) * rest.tempered(beta)).sum(0).mean()
+        at_points = ((weight - along) * rest.tempered(beta)).sum(0).mean()
         return -along_paths - at_points, terms
 
     @staticmethod

@@ -184,6 +184,7 @@ def test_another_run_s_checkpoint_is_refused(cluster: Cluster, monkeypatch: pyte
         (("--seed", "3", "--resume", "nowhere"), 3, "no such checkpoint (nowhere)"),
         (("--seed", "3", "--checkpoint-every", "-1"), 2, "--checkpoint-every must not be negative"),
         (("--seed", "3", "--maf", "0.2"), 2, "maf 0.01 there, 0.2 here"),
+        (("--seed", "3", "--steps", "8"), 2, "steps 2 there, 8 here"),
     ):
         words = ["train", "cohort.vcf.gz", "--out", "other", *LONG, *more]
         result = CliRunner().invoke(app, words, prog_name="genovi")

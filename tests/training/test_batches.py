@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import stream
 
+from genovi.model.config import ModelConfig
 from genovi.seeding import Seeds
 from genovi.training.batches import Batches, split_samples
-from genovi.training.config import MIN_HELD_OUT
+from genovi.training.config import MIN_HELD_OUT, TrainingConfig
 
 
 @given(n=st.integers(0, 2000), holdout=st.floats(0, 0.99), root=st.integers(0, 10**6))
@@ -23,6 +24,17 @@ def test_a_split_parts_all_samples_in_two(n: int, holdout: float, root: int) -> 
     asked = round(holdout * n)
     assert len(held_out) == (asked if asked >= MIN_HELD_OUT else fallback)
     assert len(held_out) == 0 or len(held_out) >= MIN_HELD_OUT
+
+
+@given(
+    n=st.integers(1, 5000), holdout=st.sampled_from([0, 0.05, 0.3]), size=st.integers(1, 600), epochs=st.integers(0, 3)
+)
+def test_passes_are_as_many_as_steps_need(n: int, holdout: float, size: int, epochs: int) -> None:
+    config, model = TrainingConfig(holdout=holdout, batch_size=size, epochs=epochs), ModelConfig()
+    training, _ = split_samples(n, holdout, Seeds(1))
+    per_epoch = Batches(torch.zeros(len(training), 1), size, stream(1)).per_epoch
+    found, steps = config.epochs_for(model, n), config.steps_for(model, n)
+    assert found == epochs or (epochs == 0 and (found - 1) * per_epoch < steps <= found * per_epoch)
 
 
 def test_small_cohorts_train_on_everybody() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,17 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from toys import stream
 
 from genovi.errors import ConfigError, ResourceError
 from genovi.model.config import POSTERIORS, PRIORS, ModelConfig
 from genovi.model.densities import Noise
+from genovi.model.vae import LatentModel
 from genovi.ranks import ALONE
 from genovi.seeding import Seeds
 from genovi.training import loop
 from genovi.training.config import TrainingConfig
-from genovi.training.device import choose_device, set_threads
+from genovi.training.device import choose_device, choose_precise_device, set_threads
 from genovi.training.gradients import choose_gradients
 from genovi.training.objectives import choose_objective
 
@@ -152,3 +155,53 @@ def trainer_of(model: ModelConfig, device: str) -> loop._Trainer:
     x = np.random.default_rng(1).normal(size=(120, 5))
     training = TrainingConfig(epochs=1, batch_size=32, device=device, threads=None)
     return loop._Trainer(x, model, training, Seeds(7), None, choose_objective(model, training), None, ALONE)
+
+
+class WithoutDoubles(torch.Tensor):
+    """A tensor that refuses float64 as those on Apple's MPS do, until it is moved to the CPU."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if name == "cpu":
+            return args[0].as_subclass(torch.Tensor).cpu()
+        if name == "double" or (name == "to" and torch.float64 in (*args, kwargs.get("dtype"))):
+            raise TypeError("MPS has no float64")
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+def without_doubles(posterior: str, prior: str) -> LatentModel:
+    model = LatentModel(
+        ModelConfig(posterior=posterior, prior=prior, components=5, hidden=16), torch.ones(4), stream(0)
+    )
+    for module in model.modules():
+        for name, value in list(module._parameters.items()):
+            if value is not None:
+                module._parameters[name] = torch.nn.Parameter(value.data.as_subclass(WithoutDoubles))
+        for name, value in list(module._buffers.items()):
+            if value is not None:
+                module._buffers[name] = value.as_subclass(WithoutDoubles)
+    return model
+
+
+@pytest.mark.parametrize(("posterior", "prior"), [("ddvi", "mixture"), ("gaussian", "mixture-free"), ("iaf", "normal")])
+def test_nothing_but_quadrature_needs_doubles_on_the_device(posterior: str, prior: str) -> None:
+    model = without_doubles(posterior, prior)
+    x = torch.randn(6, 4, generator=stream(1)).as_subclass(WithoutDoubles)
+    with pytest.raises(TypeError, match="no float64"):
+        x.double()
+    excess = torch.eye(4).repeat(6, 1, 1).as_subclass(WithoutDoubles)
+    model.importance_sample(x, 16, 1)
+    model.posterior_sample(x, 16, 1)
+    model.posterior_sample(x, 16, 1, excess)
+    trainer = SimpleNamespace(model=model, held_out=x, held_out_seed=1)
+    assert np.isfinite(loop._Trainer._elbo_held_out(trainer))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("machine", "name", "kind"),
+    [("mps", "auto", "cpu"), ("cuda", "auto", "cuda"), ("mps", "mps", "cpu")],
+    indirect=["machine"],
+)
+def test_quadrature_runs_where_there_are_doubles(machine: None, name: str, kind: str) -> None:
+    assert choose_precise_device(name).type == kind

@@ -47,12 +47,13 @@ def test_decoder_and_prior_get_the_gradient_of_the_bound(posterior: str, beta: f
 
 
 @pytest.mark.parametrize("posterior", DENSE)
-def test_the_posterior_gets_that_gradient_on_average_and_less_noise(posterior: str, device: str) -> None:
+@pytest.mark.parametrize("beta", [1.0, 0.3])
+def test_the_posterior_gets_that_gradient_on_average_and_less_noise(posterior: str, beta: float, device: str) -> None:
     """Doubly reparametrised: another estimator of the same gradient."""
     model = build_model(posterior, d=1, k=3, steps=2, hidden=4, components=2, seed=5, device=device)
     x = data_from(model, 2, 1).repeat(1500, 1)
-    found = gradients(model, ImportanceWeighted(K).loss(model, x, noise_for(model, 2), 1.0)[0])
-    expected = gradients(model, plain(model, x, 3))
+    found = gradients(model, ImportanceWeighted(K).loss(model, x, noise_for(model, 2), beta)[0])
+    expected = gradients(model, plain(model, x, 3, beta))
     q = [name for name in expected if name.startswith("posterior.encoder") and expected[name].size > 3]
     a, b = (np.concatenate([part[name].ravel() for name in q]) for part in (found, expected))
     assert np.linalg.norm(a - b) < 0.35 * np.linalg.norm(b)

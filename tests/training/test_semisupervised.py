@@ -20,6 +20,7 @@ from genovi.model.densities import Noise
 from genovi.model.mixtures import GaussianMixture
 from genovi.model.vae import LatentModel
 from genovi.trained import TrainedModel
+from genovi.training.config import TrainingConfig
 from genovi.training.objectives import Elbo
 from genovi.training.semisupervised import PSEUDO, KnownClasses, SemiSupervised
 from genovi_cli.app import app
@@ -107,18 +108,22 @@ def test_models_of_format_version_2_keep_their_map_alone(made: Path, tmp_path: P
 
 def test_other_labels_are_another_run(made: Path) -> None:
     # a checkpoint of these labels is refused by a run of others; without the option labels make no difference
-    words = command(made, "stopped")
     from genovi.errors import ConfigError
+    from genovi.genotypes.quality import QCConfig
     from genovi.labels import read_labels
-    from genovi.training.checkpointing import Checkpoints, Snapshot
+    from genovi.pipeline import CheckpointConfig, RunConfig, _checkpoints
+    from genovi.training.checkpointing import Snapshot
 
+    config = RunConfig(QCConfig(), ModelConfig(), TrainingConfig(device="cpu"), None, 1, semi_supervised="pop")
+    kept = CheckpointConfig(folder=made / "c")
     samples = [f"s{i + 1}" for i in range(150)]
     some, others = (KnownClasses.of("pop", read_labels(made / name), samples) for name in ("few.tsv", "all.tsv"))
-    assert some is not None and others is not None and words
-    Checkpoints(made / "c", {"labels": some.identity}, 0).save(Snapshot({}, {}))
-    assert Checkpoints(made / "c", {"labels": some.identity}, 0).load() is not None
-    with pytest.raises(ConfigError, match="belongs to another run"):
-        Checkpoints(made / "c", {"labels": others.identity}, 0).load()
+    assert some is not None and others is not None
+    _checkpoints(made / "run", config, kept, some).save(Snapshot({}, {}))
+    assert _checkpoints(made / "run", config, kept, some).load() is not None
+    for known in (others, None):
+        with pytest.raises(ConfigError, match="belongs to another run"):
+            _checkpoints(made / "run", config, kept, known).load()
 
 
 def test_a_stopped_run_ends_as_one_that_was_not(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,10 @@ to four fifths of the samples and judged on the others, in turn. Taken is the sm
 is within one standard error (of the difference, over samples) of the best one's: more clusters than the data can tell
 apart cost nothing there, but mean nothing either. Source of the rule: Breiman, Friedman, Olshen, Stone (1984), section
 3.4.
+
+The mixture whose probabilities are given is fitted to draws of the posteriors. One of the positions z_i alone could be
+far narrower than these: posterior means of one group lie close to each other where a sample says little beyond which
+group it is of. Draws of its samples would then belong to whatever broad cluster lies around.
 """
 
 from __future__ import annotations
@@ -154,7 +158,7 @@ def find_clusters(embedding: Embedding, clusters: int | None, seed: int) -> Clus
         )
     curve = () if clusters is not None else _curve(z, apart, seeds)
     chosen = clusters if clusters is not None else _fewest(curve)
-    mixture = _fit(z, chosen, seeds.integer("clusters"))
+    mixture = _fit(_spread(z, embedding.std, seeds), chosen, seeds.integer("clusters"))
     order = np.argsort(-mixture.weights_, kind="stable")
     probability = _probability(mixture, z, embedding.std, seeds)[:, order]
     return Clusters(
@@ -166,6 +170,14 @@ def find_clusters(embedding: Embedding, clusters: int | None, seed: int) -> Clus
         curve,
         seed,
     )
+
+
+def _spread(z: np.ndarray, std: np.ndarray | None, seeds: Seeds) -> np.ndarray:
+    """Two draws of each posterior, mirror images of each other, shape (2 n, d); z where no posterior is known."""
+    if std is None:
+        return z
+    apart = seeds.numpy("spread").standard_normal(z.shape) * std
+    return np.concatenate([z + apart, z - apart])
 
 
 def _fit(z: np.ndarray, clusters: int, state: int, starts: int = _STARTS) -> GaussianMixture:

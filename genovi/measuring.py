@@ -74,12 +74,15 @@ def bounds_run(
 
 
 def _tell_of_training_samples(known: Embedding | None, samples: Sequence[str]) -> None:
-    """Say so where samples have names of the training run's: a model describes those better than new ones."""
+    """Say so where samples have names of the training run's: these are no new ones.
+
+    Their own noise is in the axes. Taken for new ones, as here, they lie farther out than in training.
+    """
     names = set() if known is None else set(known.samples)
     seen = [sample for sample in samples if sample in names]
     if seen:
         logger.warning(
-            "%d of %d samples have names of samples of the training run (%s): their bounds are higher than those of "
-            "new samples, but for the few that were held out",
+            "%d of %d samples have names of samples of the training run (%s): they are measured as if they were new, "
+            "and their bounds are lower than those of new samples; those of training are in the genovi.log of the run",
             len(seen), len(samples), some_of(seen),
         )  # fmt: skip

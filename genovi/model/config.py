@@ -11,6 +11,7 @@ PRIORS = ("mixture", "normal", "mixture-free", "vamp", "flow", "pinwheel", "swis
 LIKELIHOODS = ("gaussian", "binomial")
 WITH_COMPONENTS = ("mixture", "mixture-free", "vamp")
 CURVES = ("pinwheel", "swissroll", "square")
+MOST = 4096  # axes, steps and hidden units: far beyond what serves, and still trainable
 _DENOISER_WIDTH = 64  # as in genovi.model.networks, which loads torch
 _FLOW_WIDTH = 64  # as in genovi.model.flows
 
@@ -54,6 +55,8 @@ class ModelConfig:
         ):
             if value < 1:
                 raise ConfigError(f"{option} must be at least 1", where=value)
+            if value > MOST:
+                raise ConfigError(f"{option} must be at most {MOST:,}", where=value)
         for name, number in (("components", self.components), ("classes", self.classes)):
             if number < 0:
                 raise ConfigError(f"{name} must not be negative", where=number)

@@ -13,6 +13,7 @@ OBJECTIVES = ("elbo", "iwae")
 BATCH_VARIANTS = 1024
 STEPS = 5500
 MIN_HELD_OUT = 20
+MOST_THREADS = 512  # starting thousands of them ends the process without a word
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class TrainingConfig:
             raise ConfigError("settling must lie in [0, 1]", where=self.settling)
         if not 0 <= self.holdout < 1:
             raise ConfigError("holdout must lie in [0, 1)", where=self.holdout)
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError("--threads must be at least 1", where=self.threads)
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise ConfigError(f"--threads must be from 1 to {MOST_THREADS}", where=self.threads)
 
     def steps_for(self, model: ModelConfig, n_samples: int) -> int:
         """Optimiser steps that ``model`` takes with a cohort when ``epochs`` is 0."""

@@ -58,7 +58,9 @@ def test_a_group_narrower_than_its_posteriors_is_a_cluster(seed: int) -> None:
     """Posterior means lie close to one another where samples say no more than that they are of the group."""
     rng = np.random.default_rng(seed)
     member = np.repeat([0, 1], [100, 150])
-    mean = np.where(member[:, None] == 0, rng.normal(0, 0.05, (250, 2)), [3, 0] + rng.normal(0, 0.8, (250, 2)))
+    mean = np.where(
+        member[:, None] == 0, rng.normal(0, 0.05, (250, 2)), np.array([3, 0]) + rng.normal(0, 0.8, (250, 2))
+    )
     std = np.where(member[:, None] == 0, 0.25, 0.1) * np.ones((250, 2))
     found = find_clusters(Embedding(tuple(f"s{i}" for i in range(250)), mean, std=std), 2, seed)
     table = found.table()

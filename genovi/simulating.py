@@ -35,6 +35,8 @@ from genovi.trained import TrainedModel
 logger = logging.getLogger("genovi")
 
 SUFFIX = ".vcf.gz"
+_WHY = "simulated samples are compared with those that the model was trained on"
+_FIX = "give the genotypes that genovi train was given"
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,14 +208,17 @@ def _compare(
     frequencies = compare_frequencies(simulated.matrix, trained.standardiser.frequency)
     if not against.inputs or training is None:
         return Likeness(frequencies)
-    real = fit_input(trained, name, list(against.inputs), None)[0]
+    try:
+        real = fit_input(trained, name, list(against.inputs), None)[0]
+    except MismatchError as error:  # its advice is for samples that are to be placed
+        raise MismatchError(error.what, where=f"--compare {error.where}", why=_WHY, fix=_FIX) from error
     known = np.flatnonzero(np.isin(real.samples, training.samples))
     if len(known) < 2:
         raise MismatchError(
             f"{len(known)} training samples are in the input",
             where=f"--compare {real.source}",
-            why="simulated samples are compared with those that the model was trained on",
-            fix="give the genotypes that genovi train was given",
+            why=_WHY,
+            fix=_FIX,
         )
     real = real.take_samples(known)
     fst = None

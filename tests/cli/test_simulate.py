@@ -233,6 +233,12 @@ def test_what_makes_no_sense_is_refused(here: Path, shell: Any) -> None:
         shell.refuses(code, said, *words)
     strange = shell(*draw, "--compare", "others.vcf")
     assert strange.exit_code == 4 and "0 training samples are in the input" in strange.stderr.splitlines()[-1]
+    moved = replace(m.variants, pos=m.variants.pos + 7_000_001)
+    write_vcf(Path("elsewhere.vcf"), replace(m, variants=moved))
+    elsewhere = shell(*draw, "--compare", "elsewhere.vcf")
+    assert elsewhere.exit_code == 4 and "can be used (--compare" in elsewhere.stderr.splitlines()[-1]
+    assert "give the genotypes that genovi train was given" in elsewhere.stderr
+    assert "--min-overlap" not in elsewhere.stderr
     assert not Path("x.vcf.gz").exists()
 
 

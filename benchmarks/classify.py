@@ -122,8 +122,8 @@ class Split:
         for i, level in enumerate(known.levels):
             truth = self.population if i == 0 else [group_of[one] for one in self.population]
             member = np.array([known.choices[i].index(one) for one in truth])
-            fine_or_coarse = found.prediction.log_probability[i]
-            judged.append(Trust.of(level, fine_or_coarse, member, found.unlike, without[i], others))
+            answers = found.prediction.log_probability[i]
+            judged.append(Trust.of(level, answers, member, found.unlike, without[i], others))
         return found, judged
 
 
@@ -167,8 +167,8 @@ def features(split: Split) -> list[str]:
 
 
 def _judged(what: str, log_probability: np.ndarray, member: np.ndarray) -> Trust:
-    unlike = np.zeros(len(member), dtype=bool)
-    return Trust.of(what, log_probability, member, without_own(log_probability, member), unlike)
+    nobody = np.zeros(len(member), dtype=bool)
+    return Trust.of(what, log_probability, member, nobody, without_own(log_probability, member), nobody)
 
 
 def new_people(split: Split) -> list[str]:

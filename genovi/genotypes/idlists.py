@@ -10,7 +10,7 @@ from genovi.errors import DataError
 from genovi.genotypes.bgzf import open_bytes, sniff
 from genovi.genotypes.building import decode_text
 from genovi.genotypes.matrix import VariantTable
-from genovi.genotypes.regions import normalise_chromosome
+from genovi.genotypes.regions import has_two_names, normalise_chromosome, normalise_chromosomes
 
 _ID_COLUMNS = ("IID", "ID", "SNP")
 
@@ -55,15 +55,22 @@ class VariantList:
 
     Args:
         ids: The list.
+        human: Whether the genotypes are human: then 23 and X are one chromosome, as are 24 and Y, 25 and XY, 26 and MT.
     """
 
-    def __init__(self, ids: frozenset[str]) -> None:
-        self._ids = ids
-        self._written = {_normalise(entry): entry for entry in ids}
+    def __init__(self, ids: frozenset[str], human: bool = True) -> None:
+        self._ids, self._human = ids, human
+        self._written = {_normalise(entry, human): entry for entry in ids}
         places = [entry.split(":") for entry in self._written]
         positions = {int(parts[1]) for parts in places if len(parts) in (2, 4) and parts[1].isdigit()}
         self._positions = np.array(sorted(one for one in positions if one < 2**62), dtype=np.int64)
         self._used: set[str] = set()
+
+    @property
+    def depends_on_species(self) -> bool:
+        """Whether what is listed depends on ``human``."""
+        places = (entry.split(":") for entry in self._ids if ":" in entry)
+        return any(has_two_names(normalise_chromosome(parts[0])) for parts in places)
 
     @property
     def unmatched(self) -> frozenset[str]:
@@ -75,11 +82,12 @@ class VariantList:
 
         Args:
             variants: The variants.
-            chroms: Their normalised chromosomes, shape (n_variants,), object (str).
+            chroms: Their chromosomes, shape (n_variants,), object (str).
 
         Returns:
             shape (n_variants,), bool.
         """
+        chroms = normalise_chromosomes(chroms, self._human)
         names = variants.id.tolist()
         listed = np.array([name in self._ids for name in names], dtype=bool)
         self._used.update(name for name in names if name in self._ids)
@@ -100,8 +108,10 @@ def match_variants(
     return found.matches(variants, chroms), found.unmatched
 
 
-def _normalise(entry: str) -> str:
+def _normalise(entry: str, human: bool) -> str:
     parts = entry.split(":")
     if len(parts) in (2, 4) and parts[1].isdigit():
-        return ":".join([normalise_chromosome(parts[0]), str(int(parts[1])), *(part.upper() for part in parts[2:])])
+        return ":".join(
+            [normalise_chromosome(parts[0], human), str(int(parts[1])), *(part.upper() for part in parts[2:])]
+        )
     return entry

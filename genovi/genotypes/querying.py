@@ -18,7 +18,7 @@ from genovi.genotypes.keeping import RowStore
 from genovi.genotypes.matching import identifiers
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, take_samples
 from genovi.genotypes.reading import open_sources
-from genovi.genotypes.regions import BuildEvidence, BuildGuess, normalise_chromosome
+from genovi.genotypes.regions import BuildEvidence, BuildGuess, are_human, normalise_chromosome
 from genovi.genotypes.streaming import Forecast, order_of, report_input, stream
 
 _GVCF = frozenset({"<NON_REF>", "<*>"})
@@ -79,7 +79,8 @@ class _Wanted:
     """Where a model has variants, and what they are called."""
 
     def __init__(self, model: VariantTable) -> None:
-        names = {name: normalise_chromosome(name) for name in set(model.chrom)}
+        self._human = are_human(model.chrom)
+        names = {name: normalise_chromosome(name, self._human) for name in set(model.chrom)}
         chrom = np.array([names[name] for name in model.chrom], dtype=object)
         self._places = {name: np.unique(model.pos[chrom == name]) for name in set(names.values())}
         self._identifiers = {one for text in model.id for one in identifiers(text)}
@@ -88,7 +89,7 @@ class _Wanted:
         """Which records may be variants of the model, shape (n_variants,), bool."""
         wanted = np.zeros(len(variants), dtype=bool)
         for name in dict.fromkeys(variants.chrom.tolist()):
-            places = self._places.get(normalise_chromosome(name))
+            places = self._places.get(normalise_chromosome(name, self._human))
             if places is not None:
                 here = variants.chrom == name
                 wanted[here] = np.isin(variants.pos[here], places)

@@ -26,7 +26,7 @@ from genovi.genotypes.matrix import InputFacts, VariantTable, take_samples
 from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.regions import (
     BuildEvidence,
-    are_human,
+    has_two_names,
     normalise_chromosome,
     normalise_chromosomes,
     on_autosomes,
@@ -123,7 +123,14 @@ class Sieve:
         self._make_sink = make_sink
         self._sink: Sink | None = None
         self._input_samples = samples
-        self._lists = {name: VariantList(ids) for name in ("extract", "exclude") if (ids := getattr(config, name))}
+        self.choice = config.choice
+        if self.choice is not None and known.human is not None:
+            self.choice = replace(self.choice, human=known.human)
+        self._lists = {
+            name: VariantList(ids, known.human is not False)
+            for name in ("extract", "exclude")
+            if (ids := getattr(config, name))
+        }
         self._positions = Positions(known.in_order)
         self._human = known.human
         self._kinds = np.zeros(len(KINDS), dtype=np.int64)
@@ -226,7 +233,7 @@ class Sieve:
             if not mask.all():
                 passing, variants, chroms = passing[mask], variants.take(mask), chroms[mask]
 
-        if config.autosomes_only and config.choice is None and self._are_human():
+        if config.autosomes_only and self.choice is None and self._are_human():
             select("autosomes", on_autosomes(chroms))
         for name, listed in self._lists.items():
             select(f"--{name}", listed.matches(variants, chroms) == (name == "extract"))
@@ -243,17 +250,27 @@ class Sieve:
     def _are_human(self) -> bool:
         """Whether the input's contigs are taken for human: by the first batch, unless it is known."""
         if self._human is None and self.n_read:
-            self._human = are_human(self.evidence.names)
-        elif self._human and self._known.human is None and not are_human(self.evidence.names):
+            self._human = self.evidence.why_not_human() is None
+        elif self._human and self._known.human is None and self.evidence.why_not_human() is not None:
             raise TryAgainError(replace(self._known, human=False))
         return bool(self._human)
 
     def _check_human(self) -> None:
-        matters = self._config.hwe is not None or (self._config.autosomes_only and self._config.choice is None)
-        if matters and self._known.human is None:
-            human = are_human(self.evidence.names)
-            if human != self._are_human():
-                raise TryAgainError(replace(self._known, human=human))
+        if self._known.human is not None:
+            return
+        choice, lists = self.choice, self._lists.values()
+        if choice is not None:
+            self.evidence.elsewhere = choice.asked - self.evidence.names.keys()
+        human = self.evidence.why_not_human() is None
+        assumed = []
+        if self._config.hwe is not None or (self._config.autosomes_only and choice is None):
+            assumed.append(self._are_human())
+        if choice is not None and choice.depends_on_species:
+            assumed.append(choice.human)
+        if any(one.depends_on_species for one in lists):
+            assumed.append(True)
+        if any(one != human for one in assumed):
+            raise TryAgainError(replace(self._known, human=human))
 
     def _find_missing(self) -> Missing:
         share = self._sample_missing / max(1, self._n_candidates)
@@ -310,9 +327,10 @@ class Sieve:
             steps.record(name, "variants", left, left - kept, reason)
             left = kept
 
-        if config.choice is not None:
-            names = {normalise_chromosome(name) for name in self.evidence.names}
-            absent = sorted({region.chrom for region in config.choice.regions} - names)
+        if self.choice is not None:
+            names = {normalise_chromosome(name, self.choice.human) for name in self.evidence.names}
+            wanted = {normalise_chromosome(one.chrom, self.choice.human): one.chrom for one in self.choice.regions}
+            absent = sorted(wanted[name] for name in wanted.keys() - names)
             option = "--chr" if config.chromosomes is not None else "--region"
             if absent:
                 logger.warning("%s names chromosomes without variants: %s", option, ", ".join(absent[:N_EXAMPLES]))
@@ -320,8 +338,11 @@ class Sieve:
             record(option, self.n_read, reason)
         elif config.autosomes_only:
             human = self._are_human()
-            reason = "not on chromosomes 1-22" if human else "contigs are not human: all stay"
+            reason = "not on chromosomes 1-22"
+            if not human:
+                reason = f"contigs are not human ({self.evidence.why_not_human()}): all stay"
             record("autosomes", self._kept["autosomes"] if human else left, reason)
+            self._warn_of_numbers()
         for name, listed in self._lists.items():
             warn_unmatched(name, listed.unmatched, len(getattr(config, name)))
             where = f"{'not ' if name == 'extract' else ''}on the --{name} list"
@@ -331,6 +352,17 @@ class Sieve:
         record(self._rules.kinds_name, self._kept["kinds"], reason or f"all are {self._rules.kinds_name}")
         if self._rules.unique:
             record("duplicate positions", self._kept["unique"], "a variant before them has the same position")
+
+    def _warn_of_numbers(self) -> None:
+        """Say what 23 to 26 were taken for: other species may have no more chromosomes than that."""
+        numbered = {name: normalise_chromosome(name) for name in self.evidence.names}
+        names = [name for name, normal in numbered.items() if normal.isdigit() and has_two_names(normal)]
+        if self._are_human() and names:
+            logger.warning(
+                "%d variants on chromosomes %s are left out, which are X, Y, XY and MT of humans as PLINK numbers them: "
+                "of another species keep them with --all-contigs --build none",
+                sum(self.evidence.names[name] for name in names), ", ".join(names),
+            )  # fmt: skip
 
     def record_samples(self, steps: StepLog) -> None:
         """Record --keep and --remove.

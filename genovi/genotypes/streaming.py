@@ -63,7 +63,7 @@ def sift(
         facts: list[InputFacts] = []
         forecast = Forecast(plan)
         try:
-            for which, batch, share in stream(sources, config.choice, facts):
+            for which, batch, share in stream(sources, sieve.choice, facts):
                 sieve.add(batch.rows, batch.variants, orders[which], share)
                 forecast.look(share, sieve.n_read, sieve.n_bytes)
             sieve.finish()

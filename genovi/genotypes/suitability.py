@@ -30,7 +30,7 @@ from genovi.genotypes.counting import AlleleCounts, allele_counts
 from genovi.genotypes.matching import STATUSES, WAYS, VariantMatch, align, identifiers, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 from genovi.genotypes.querying import Query
-from genovi.genotypes.regions import BUILDS, BuildGuess, normalise_chromosomes
+from genovi.genotypes.regions import BUILDS, BuildGuess, are_human, normalise_chromosomes
 
 logger = logging.getLogger("genovi")
 
@@ -153,10 +153,11 @@ def _check_identifiers(target: Target, query: Query) -> None:
 
 def shared_identifiers(model: VariantTable, data: VariantTable) -> tuple[int, int]:
     """How many rs identifiers both have, once each, and how many of these stand at another position."""
+    human = are_human(model.chrom)
 
     def places(table: VariantTable) -> dict[str, tuple[str, int] | None]:
         result: dict[str, tuple[str, int] | None] = {}
-        chroms = normalise_chromosomes(table.chrom)
+        chroms = normalise_chromosomes(table.chrom, human)
         for chrom, pos, name in zip(chroms, table.pos.tolist(), table.id, strict=True):
             if re.fullmatch(r"rs\d+", name):
                 result[name] = None if name in result else (chrom, pos)

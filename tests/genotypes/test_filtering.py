@@ -26,6 +26,7 @@ from genovi.genotypes.filtering import (
 from genovi.genotypes.hardyweinberg import HardyWeinberg
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
 from genovi.genotypes.reading import open_genotypes
+from genovi.genotypes.regions import parse_chromosomes
 
 OPEN = QCConfig(maf=0, geno=1, mind=1, indep_pairwise=None, build="none")
 
@@ -184,6 +185,48 @@ def test_autosomes_only_where_contigs_are_human() -> None:
     assert apply_qc(lizard, OPEN)[0].n_variants == 3
     assert apply_qc(human, replace(OPEN, autosomes_only=False))[0].n_variants == 3
     assert list(apply_qc(human, replace(OPEN, chromosomes=("23",)))[0].variants.chrom) == ["chrX"]
+
+
+CATTLE = [*map(str, range(1, 30)), "X", "Y", "MT"]
+
+
+def cattle() -> GenotypeMatrix:
+    """A variant on each chromosome, all at the same position."""
+    matrix, _ = simulate_structure(5, 2, 10, len(CATTLE), 0.1)
+    return with_variants(matrix, chrom=CATTLE, pos=[100] * len(CATTLE))
+
+
+def test_numbers_of_another_species_are_no_sex_chromosomes() -> None:
+    assert list(apply_qc(cattle(), OPEN)[0].variants.chrom) == CATTLE
+    for text, chosen in (
+        ("1-29", CATTLE[:29]),
+        ("23", ["23"]),
+        ("X,24", ["24", "X"]),
+        ("1-22,MT", [*CATTLE[:22], "MT"]),
+    ):
+        filtered, _ = apply_qc(cattle(), replace(OPEN, chromosomes=parse_chromosomes(text)))
+        assert list(filtered.variants.chrom) == chosen
+    for listed, found in (("X:100", "X"), ("23:100", "23"), ("chr26:100", "26")):
+        filtered, _ = apply_qc(cattle(), replace(OPEN, extract=frozenset({listed})))
+        assert list(filtered.variants.chrom) == [found]
+
+
+def test_numbers_of_humans_are_sex_chromosomes(caplog: pytest.LogCaptureFixture) -> None:
+    matrix, _ = simulate_structure(5, 2, 10, 4, 0.1)
+    numbered = with_variants(matrix, chrom=["1", "2", "23", "26"])
+    lettered = with_variants(matrix, chrom=["1", "2", "X", "MT"])
+    for human, other in ((numbered, ("X", "MT")), (lettered, ("23", "26"))):
+        for names in (("23", "26"), ("X", "MT")):
+            assert apply_qc(human, replace(OPEN, chromosomes=names))[0].n_variants == 2
+        listed = frozenset(f"{name}:{pos}" for name, pos in zip(other, human.variants.pos[2:], strict=True))
+        assert apply_qc(human, replace(OPEN, autosomes_only=False, exclude=listed))[0].n_variants == 2
+    assert not caplog.records
+    assert list(apply_qc(numbered, OPEN)[0].variants.chrom) == ["1", "2"]
+    assert "2 variants on chromosomes 23, 26 are left out" in caplog.text
+    assert "--all-contigs --build none" in caplog.text
+    caplog.clear()
+    assert list(apply_qc(lettered, OPEN)[0].variants.chrom) == ["1", "2"]
+    assert not caplog.records
 
 
 def test_long_range_ld_stays_with_a_warning_where_the_build_is_unknown(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,8 +12,8 @@ A model variant is
 
 A/T and C/G sites (palindromic alleles) read alike on both strands. Their strand is that of the whole input: if all
 other sites are on one strand, and at least ``LEAST_EVIDENCE`` are there, these are, too; where strands are mixed, they
-are ambiguous. ``chr1`` and ``1`` are the same chromosome, and where the contigs of the model are human 23 and X are, too, as
-are 24 and Y, 25 and XY, 26 and MT.
+are ambiguous. ``chr1`` and ``1`` are the same chromosome; so are 23 and X, 24 and Y, 25 and XY, 26 and MT where the
+chromosomes of the model are human.
 """
 
 from __future__ import annotations

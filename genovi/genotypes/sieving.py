@@ -359,8 +359,8 @@ class Sieve:
         names = [name for name, normal in numbered.items() if normal.isdigit() and has_two_names(normal)]
         if self._are_human() and names:
             logger.warning(
-                "%d variants on chromosomes %s are left out, which are X, Y, XY and MT of humans as PLINK numbers them: "
-                "of another species keep them with --all-contigs --build none",
+                "%d variants on chromosomes %s are left out, which PLINK takes for X, Y, XY and MT of humans: of "
+                "another species keep them with --all-contigs --build none",
                 sum(self.evidence.names[name] for name in names), ", ".join(names),
             )  # fmt: skip
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from genovi.errors import DataError, MismatchError
 from genovi.genotypes.batches import Batch, Source, draining, joined_name
+from genovi.genotypes.builds import Builds
 from genovi.genotypes.choosing import Choice
 from genovi.genotypes.matrix import InputFacts
 from genovi.genotypes.memory import UNBOUNDED, MemoryPlan
@@ -53,7 +54,7 @@ def sift(
 
     Raises:
         DataError: a file is damaged or malformed, there is no record, or no sample or variant is left.
-        MismatchError: sources have different samples.
+        MismatchError: sources have different samples, or are on different genome builds.
     """
     orders = [order_of(source, sources[0]) for source in sources]
     while True:
@@ -61,9 +62,11 @@ def sift(
         if not sieve.samples:
             sieve.record_samples(steps)
         facts: list[InputFacts] = []
+        builds = Builds(sources)
         forecast = Forecast(plan)
         try:
             for which, batch, share in stream(sources, sieve.choice, facts):
+                builds.add(which, batch.variants)
                 sieve.add(batch.rows, batch.variants, orders[which], share)
                 forecast.look(share, sieve.n_read, sieve.n_bytes)
             sieve.finish()
@@ -71,6 +74,8 @@ def sift(
             logger.info("reading once more, because %s", _why(known, again.known))
             known = again.known
             continue
+        if config.build == "auto":
+            builds.check(facts)
         merged = InputFacts.merge(facts)
         report_input(sources, sieve.n_read, merged)
         sieve.record(merged, steps)

@@ -66,8 +66,8 @@ def test_human_contigs(names: list[str], human: bool) -> None:
 
 @pytest.mark.parametrize(
     "contig",
-    ["CHR_HG107_PATCH", "GL383563.3", "KQ090016.1", "KN538361.1", "ML143345.1", "MU273354.1", "phiX",
-     "chrUn_JTFH01000001v1_decoy", "NC_001422.1", "X_PAR", "HLA-A*01:01:01:01", "chrEBV", "NC_007605.1", "hs37d5", "chrMT", "par1", "0"],
+    ["CHR_HG107_PATCH", "GL383563.3", "KQ090016.1", "KN538361.1", "ML143345.1", "MU273354.1", "NC_001422.1", "phiX",
+     "X_PAR", "chrUn_JTFH01000001v1_decoy", "HLA-A*01:01:01:01", "chrEBV", "NC_007605.1", "hs37d5", "chrMT", "par1"],
 )  # fmt: skip
 def test_odd_contigs_that_human_files_have(contig: str) -> None:
     assert are_human(["chr1", "chr2", contig])

@@ -34,7 +34,7 @@ from genovi.genotypes.regions import (
     in_long_range_ld,
     normalise_chromosomes,
 )
-from genovi.genotypes.sieving import Known, Rules
+from genovi.genotypes.rules import Known, Rules
 from genovi.genotypes.steps import StepLog
 from genovi.genotypes.streaming import sift
 

@@ -18,7 +18,8 @@ from genovi.genotypes.choosing import Choice
 from genovi.genotypes.matrix import InputFacts
 from genovi.genotypes.memory import UNBOUNDED, MemoryPlan
 from genovi.genotypes.quality import QCConfig
-from genovi.genotypes.sieving import Known, Rules, Sieve, Sink, TryAgainError
+from genovi.genotypes.rules import Known, Rules, Sink, TryAgainError
+from genovi.genotypes.sieving import Sieve
 from genovi.genotypes.steps import StepLog
 
 logger = logging.getLogger("genovi")

@@ -1,10 +1,12 @@
 """Quality control under PLINK's names: which samples and variants stay, and for each step what went and why.
 
-Order: --keep, --remove; --chr, --region or autosomes; --extract, --exclude; biallelic SNPs; duplicate positions;
---mind; --geno; --hwe; monomorphic variants; --maf; --king-cutoff; long-range LD; --indep-pairwise. Later steps see only
-what earlier ones left, the last two only samples without close relatives. Thresholds are PLINK's: a share of missing
-genotypes above --mind or --geno goes, a minor allele frequency below --maf goes, a kinship above --king-cutoff goes.
-The steps up to --maf run while the input is read (``sieving``), with the same result.
+Order: --keep, --remove; --chr, --region or autosomes; --extract, --exclude; biallelic SNPs; --mind; --geno; --hwe;
+monomorphic variants; --maf; duplicate positions; --king-cutoff; long-range LD; --indep-pairwise. Later steps see only
+what earlier ones left, the last two only samples without close relatives. Where a record with several ALT alleles has
+become several rows, the first that passes all before stays, so that a rare allele does not hide a common one; --mind
+counts the first row of a position. Thresholds are PLINK's: a share of missing genotypes above --mind or --geno goes, a
+minor allele frequency below --maf goes, a kinship above --king-cutoff goes. As in plink2, variants at negative
+positions go. The steps up to duplicate positions run while the input is read (``sieving``), with the same result.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Rules:
     Attributes:
         kinds: Kinds of variants that stay, as ``genovi.genotypes.kinds`` names them.
         kinds_name: Name of that step.
-        unique: Keep the first variant of each position alone.
+        unique: Of the variants of a position that pass all other steps keep the first alone.
         varying: Drop variants without variation.
         mute: Do not record --mind, --geno and --maf where they are switched off.
     """

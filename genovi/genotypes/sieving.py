@@ -1,4 +1,4 @@
-"""The part of quality control that runs while genotypes are read: all steps up to --maf.
+"""The part of quality control that runs while genotypes are read: all steps up to duplicate positions.
 
 What a step takes must depend neither on where batches end nor on what has been dropped already. Three things are
 known only at the end of the input: whether all contigs are human (then autosomes alone stay), whether positions are
@@ -35,6 +35,8 @@ from genovi.genotypes.steps import N_EXAMPLES, StepLog, warn_unmatched
 
 logger = logging.getLogger("genovi")
 
+_MARGIN = 2.0**-44  # plink2's: keeps shares that equal the threshold, such as 29 of 100 at 0.29
+
 
 class Sieve:
     """One reading of an input.
@@ -70,7 +72,8 @@ class Sieve:
             for name in ("extract", "exclude")
             if (ids := getattr(config, name))
         }
-        self._positions = Positions(known.in_order)
+        self._positions = Positions(known.in_order)  # of all candidates
+        self._taken = Positions(known.in_order)  # of those that passed
         self._human = known.human
         self._kinds = np.zeros(len(KINDS), dtype=np.int64)
         self._kinds_that_stay = np.array([kind in rules.kinds for kind in KINDS])
@@ -84,6 +87,7 @@ class Sieve:
         self._listed = _listed(samples, config)
         self._index = self._listed if known.missing is None else self._listed[~known.missing.failing]
         self._sample_missing = np.zeros(len(self._index), dtype=np.int64)
+        self._n_counted = 0  # variants that ``_sample_missing`` counts
         self._missing = known.missing or self._find_missing()
 
     @property
@@ -113,10 +117,14 @@ class Sieve:
         passing = self._passing(variants)
         if len(passing) < len(variants):
             rows, variants = rows[passing], variants.take(passing)
+        repeated = self._repeated(variants)
         if order is not None or len(self._index) < len(self._input_samples):
             rows = take_samples(rows, self._index if order is None else order[self._index])
         counts = count_alleles(rows, len(self._index))
+        self._n_counted += len(rows) - len(repeated)
         self._sample_missing += counts.sample_missing
+        if len(repeated):
+            self._sample_missing -= count_alleles(rows[repeated], len(self._index)).sample_missing
         self._pending.append((rows, variants, counts))
         self._n_pending_bytes += rows.nbytes
         if self._most_pending is not None and self._n_pending_bytes > self._most_pending:
@@ -174,17 +182,23 @@ class Sieve:
 
         if config.autosomes_only and self.choice is None and self._are_human():
             select("autosomes", on_autosomes(chroms))
+        select("negative", variants.pos >= 0)
         for name, listed in self._lists.items():
             select(f"--{name}", listed.matches(variants, chroms) == (name == "extract"))
         kinds = kind_numbers(variants)
         self._kinds += np.bincount(kinds, minlength=len(KINDS))
         select("kinds", self._kinds_that_stay[kinds])
-        if self._rules.unique:
-            try:
-                select("unique", self._positions.are_first(chroms, variants.pos))
-            except OutOfOrderError:
-                raise TryAgainError(replace(self._known, in_order=False)) from None
         return passing
+
+    def _repeated(self, variants: VariantTable) -> np.ndarray:
+        """Places of the variants that stand where one before them does: --mind does not count a position twice."""
+        if not self._rules.unique:
+            return np.zeros(0, dtype=np.int64)
+        try:
+            first = self._positions.are_first(normalise_chromosomes(variants.chrom), variants.pos)
+        except OutOfOrderError:
+            raise TryAgainError(replace(self._known, in_order=False)) from None
+        return np.flatnonzero(~first)
 
     def _are_human(self) -> bool:
         """Whether the input's contigs are taken for human: by the first batch, unless it is known."""
@@ -212,12 +226,8 @@ class Sieve:
             raise TryAgainError(replace(self._known, human=human))
 
     def _find_missing(self) -> Missing:
-        share = self._sample_missing / max(1, self._n_candidates)
+        share = self._sample_missing / max(1, self._n_counted)
         return Missing(share, share > self._config.mind)
-
-    @property
-    def _n_candidates(self) -> int:
-        return self._kept["unique" if self._rules.unique else "kinds"]
 
     def _leave_out(self, missing: Missing) -> None:
         """Take the samples that fail out of all that waits."""
@@ -228,7 +238,7 @@ class Sieve:
         self._index = self._index[stay]
 
     def _settle(self, share: float) -> None:
-        """Let pass what waits, as far as --geno, variation and --maf allow."""
+        """Let pass what waits, as far as --geno, variation and --maf allow, and the first such of each position."""
         waiting, self._pending, self._n_pending_bytes = self._pending[::-1], [], 0
         while waiting:
             rows, variants, counts = waiting.pop()
@@ -236,12 +246,15 @@ class Sieve:
             for name, good in self._frequency_masks(variants, counts).items():
                 left &= good
                 self._kept[name] += int(left.sum())
+            if self._rules.unique:
+                left[left] = self._taken.are_first(normalise_chromosomes(variants.chrom[left]), variants.pos[left])
+                self._kept["unique"] += int(left.sum())
             self.sink().append(*((rows, variants) if left.all() else (rows[left], variants.take(left))), share)
 
     def _frequency_masks(self, variants: VariantTable, counts: AlleleCounts) -> dict[str, np.ndarray]:
         """Which variants each step that looks at genotypes would keep, in order."""
         config, n_samples = self._config, len(self._index)
-        complete = (n_samples - counts.n_observed) <= config.geno * n_samples
+        complete = (n_samples - counts.n_observed) <= config.geno * (1 + _MARGIN) * n_samples
         masks = {}
         if config.geno < 1 or not self._rules.mute:
             masks["--geno"] = complete
@@ -282,6 +295,8 @@ class Sieve:
                 reason = f"contigs are not human ({self.evidence.why_not_human()}): all stay"
             record("autosomes", self._kept["autosomes"] if human else left, reason)
             self._warn_of_numbers()
+        if self._kept["negative"] < left:
+            record("negative positions", self._kept["negative"], "at negative positions")
         for name, listed in self._lists.items():
             warn_unmatched(name, listed.unmatched, len(getattr(config, name)))
             where = f"{'not ' if name == 'extract' else ''}on the --{name} list"
@@ -289,8 +304,6 @@ class Sieve:
         found = zip(self._kinds.tolist(), KINDS, strict=True)
         reason = ", ".join(f"{n} {kind}" for n, kind in found if n and kind not in self._rules.kinds)
         record(self._rules.kinds_name, self._kept["kinds"], reason or f"all are {self._rules.kinds_name}")
-        if self._rules.unique:
-            record("duplicate positions", self._kept["unique"], "a variant before them has the same position")
 
     def _warn_of_numbers(self) -> None:
         """Say what 23 to 26 were taken for: other species may have no more chromosomes than that."""
@@ -337,7 +350,7 @@ class Sieve:
 
     def _record_frequencies(self, steps: StepLog) -> None:
         config = self._config
-        left = self._n_candidates
+        left = self._kept["kinds"]
         hwe = "" if config.hwe is None else config.hwe.reason()
         if self._n_few:
             hwe += f", {self._n_few} of them with too few heterozygotes"
@@ -354,6 +367,9 @@ class Sieve:
             if name in self._kept:
                 steps.record(name, "variants", left, left - self._kept[name], reason)
                 left = self._kept[name]
+        if self._rules.unique:
+            reason = "a variant before them has the same position"
+            steps.record("duplicate positions", "variants", left, left - self._kept["unique"], reason)
 
 
 def _listed(samples: tuple[str, ...], config: QCConfig) -> np.ndarray:

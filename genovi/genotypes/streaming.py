@@ -48,7 +48,7 @@ def sift(
         plan: How much may wait in memory.
         make_sink: Makes the place for what passes, given the names of the samples that do; what it made before counts
             no more.
-        steps: Receives the steps up to --maf.
+        steps: Receives the steps up to duplicate positions.
 
     Returns:
         The sieve after the last batch, and the facts of all sources; there is at least one record.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from genovi.genotypes.matrix import VariantTable
 from genovi.genotypes.regions import has_two_names, normalise_chromosome, normalise_chromosomes
 
 _ID_COLUMNS = ("IID", "ID", "SNP")
+_BETWEEN = "\t"  # FID and IID
 
 
-def read_id_list(path: Path, kind: str = "samples") -> frozenset[str]:
+def read_id_list(path: Path, kind: str = "samples", families: bool = False) -> frozenset[str]:
     """Read identifiers from a text file, one a line.
 
     Lines may have more columns, separated by tabs or spaces. Without a header the identifier of a sample is the second
@@ -25,13 +27,15 @@ def read_id_list(path: Path, kind: str = "samples") -> frozenset[str]:
     Args:
         path: The file, plain or gzipped.
         kind: "samples" or "variants".
+        families: Give family and individual with a tab between them, for ``named_samples``, where a line has both.
 
     Raises:
         DataError: there is no such file, or it has no identifiers.
     """
     with open_bytes(path, sniff(path).compression) as stream:
-        lines = decode_text(stream.read()).splitlines()
+        lines = decode_text(stream.read()).removeprefix("\ufeff").splitlines()
     column: int | None = None
+    family: int | None = 0 if kind == "samples" else None
     ids = []
     for line in lines:
         fields = line.split()
@@ -39,15 +43,38 @@ def read_id_list(path: Path, kind: str = "samples") -> frozenset[str]:
             continue
         if line.startswith("#"):
             names = [name.lstrip("#") for name in fields]
-            column = next((names.index(name) for name in _ID_COLUMNS if name in names), column)
+            found = next((names.index(name) for name in _ID_COLUMNS if name in names), None)
+            if found is not None:
+                column, family = found, names.index("FID") if "FID" in names and kind == "samples" else None
             continue
         default = 1 if kind == "samples" and len(fields) > 1 else 0
-        ids.append(fields[min(default if column is None else column, len(fields) - 1)])
+        place = min(default if column is None else column, len(fields) - 1)
+        name = fields[place]
+        if families and family is not None and family < len(fields) and family != place:
+            name = f"{fields[family]}{_BETWEEN}{name}"
+        ids.append(name)
     if not ids:
         raise DataError(
             f"no {kind} on the list", where=path, why="it has no line with an identifier", fix="write one a line"
         )
     return frozenset(ids)
+
+
+def named_samples(ids: frozenset[str], samples: Sequence[str]) -> frozenset[str]:
+    """The names that a list means: IID, or FID_IID where the samples are named so because IIDs repeat.
+
+    Args:
+        ids: Names, or families and individuals as ``read_id_list`` gives them.
+        samples: Of the input.
+    """
+    known = set(samples)
+
+    def name(entry: str) -> str:
+        family, _, individual = entry.rpartition(_BETWEEN)
+        joined = f"{family}_{individual}"
+        return joined if family and individual not in known and joined in known else individual
+
+    return frozenset(entry if entry in known else name(entry) for entry in ids)
 
 
 class VariantList:

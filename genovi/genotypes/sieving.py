@@ -19,7 +19,7 @@ import numpy as np
 from genovi.genotypes.counting import AlleleCounts, count_alleles
 from genovi.genotypes.duplicates import OutOfOrderError, Positions
 from genovi.genotypes.hardyweinberg import few_heterozygotes, passes_hwe
-from genovi.genotypes.idlists import VariantList
+from genovi.genotypes.idlists import VariantList, named_samples
 from genovi.genotypes.kinds import KINDS, kind_numbers
 from genovi.genotypes.matrix import InputFacts, VariantTable, take_samples
 from genovi.genotypes.quality import QCConfig
@@ -84,7 +84,11 @@ class Sieve:
         self._is_early = False  # whether anything went on before the end
         self.evidence = BuildEvidence()
         self.n_read = 0
-        self._listed = _listed(samples, config)
+        self._names = {
+            name: None if ids is None else named_samples(ids, samples)
+            for name, ids in (("keep", config.keep), ("remove", config.remove))
+        }
+        self._listed = _listed(samples, self._names["keep"], self._names["remove"])
         self._index = self._listed if known.missing is None else self._listed[~known.missing.failing]
         self._sample_missing = np.zeros(len(self._index), dtype=np.int64)
         self._n_counted = 0  # variants that ``_sample_missing`` counts
@@ -246,10 +250,14 @@ class Sieve:
             for name, good in self._frequency_masks(variants, counts).items():
                 left &= good
                 self._kept[name] += int(left.sum())
+            if not left.all():
+                rows, variants = rows[left], variants.take(left)
             if self._rules.unique:
-                left[left] = self._taken.are_first(normalise_chromosomes(variants.chrom[left]), variants.pos[left])
-                self._kept["unique"] += int(left.sum())
-            self.sink().append(*((rows, variants) if left.all() else (rows[left], variants.take(left))), share)
+                first = self._taken.are_first(normalise_chromosomes(variants.chrom), variants.pos)
+                self._kept["unique"] += int(first.sum())
+                if not first.all():
+                    rows, variants = rows[first], variants.take(first)
+            self.sink().append(rows, variants, share)
 
     def _frequency_masks(self, variants: VariantTable, counts: AlleleCounts) -> dict[str, np.ndarray]:
         """Which variants each step that looks at genotypes would keep, in order."""
@@ -323,7 +331,7 @@ class Sieve:
             DataError: they leave nobody.
         """
         left = self._input_samples
-        for name, ids in (("keep", self._config.keep), ("remove", self._config.remove)):
+        for name, ids in self._names.items():
             if ids is None:
                 continue
             warn_unmatched(name, ids - set(left), len(ids))
@@ -372,9 +380,8 @@ class Sieve:
             steps.record("duplicate positions", "variants", left, left - self._kept["unique"], reason)
 
 
-def _listed(samples: tuple[str, ...], config: QCConfig) -> np.ndarray:
+def _listed(samples: tuple[str, ...], keep: frozenset[str] | None, remove: frozenset[str] | None) -> np.ndarray:
     """Places of the samples that --keep and --remove leave, int64."""
-    keep, remove = config.keep, config.remove
     return np.array(
         [
             i

@@ -139,11 +139,6 @@ class MatchedLabels:
         """Samples of the data, in their order."""
         return self.labels.samples
 
-    @property
-    def n_unmatched(self) -> int:
-        """How many samples of the data have no row in the table."""
-        return len(self.unmatched)
-
     def column(self, name: str) -> tuple[str, ...]:
         """Values of column ``name`` in the order of the data; see ``SampleLabels.column``."""
         return self.labels.column(name)

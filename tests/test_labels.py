@@ -146,7 +146,7 @@ def test_match_orders_counts_and_names(tmp_path: Path, caplog: pytest.LogCapture
     assert matched.samples == ("HG2", "X1", "X2")
     assert matched.column("pop") == ("YRI", "", "")
     assert matched.unmatched == ("X1", "X2")
-    assert matched.n_unmatched == 2
+    assert len(matched.unmatched) == 2
     assert matched.unused == ("HG1",)
     assert "2 of 3 samples have no labels in labels.tsv: X1, X2" in caplog.text
     assert "1 labelled samples of labels.tsv are not in the data" in caplog.text

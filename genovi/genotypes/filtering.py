@@ -19,15 +19,13 @@ import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.batches import Source, joined_name, source_of
-from genovi.genotypes.counting import AlleleCounts, allele_counts, allele_frequency
-from genovi.genotypes.idlists import read_id_list
+from genovi.genotypes.counting import allele_counts
 from genovi.genotypes.keeping import RowStore
-from genovi.genotypes.kinds import variant_kinds
 from genovi.genotypes.kinship import Relatives, autosomal, doubts, related_pairs, unrelated, warn_of_relatives
 from genovi.genotypes.ld import indep_pairwise
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
 from genovi.genotypes.memory import UNBOUNDED, MemoryPlan
-from genovi.genotypes.quality import QCConfig, QCReport, QCStep
+from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.regions import (
     BUILDS,
     BuildEvidence,
@@ -39,11 +37,6 @@ from genovi.genotypes.regions import (
 from genovi.genotypes.rules import Known, Rules
 from genovi.genotypes.steps import StepLog
 from genovi.genotypes.streaming import sift
-
-__all__ = [
-    "AlleleCounts", "QCConfig", "QCReport", "QCStep", "allele_counts", "allele_frequency", "apply_qc", "filter_sources",
-    "read_id_list", "variant_kinds",
-]  # fmt: skip
 
 logger = logging.getLogger("genovi")
 

@@ -127,14 +127,6 @@ class VariantList:
         return listed
 
 
-def match_variants(
-    variants: VariantTable, chroms: np.ndarray, ids: frozenset[str]
-) -> tuple[np.ndarray, frozenset[str]]:
-    """Which variants a list names, as ``VariantList`` does, and the entries of ``ids`` that match nothing."""
-    found = VariantList(ids)
-    return found.matches(variants, chroms), found.unmatched
-
-
 def _normalise(entry: str, human: bool) -> str:
     parts = entry.split(":")
     if len(parts) in (2, 4) and parts[1].isdigit():

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import assert_same, matrix_of, needs, real_data, run_tool, simulate_structure, with_children
+from helpers import assert_same, matrix_of, needs, real_data, run_tool, simulate_structure, variant_kinds, with_children
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -19,17 +19,12 @@ from genovi.errors import ConfigError, DataError
 from genovi.genotypes import batches
 from genovi.genotypes.batches import source_of
 from genovi.genotypes.converting import convert
-from genovi.genotypes.filtering import (
-    QCConfig,
-    allele_counts,
-    allele_frequency,
-    apply_qc,
-    filter_sources,
-    variant_kinds,
-)
+from genovi.genotypes.counting import allele_counts
+from genovi.genotypes.filtering import apply_qc, filter_sources
 from genovi.genotypes.hardyweinberg import HardyWeinberg
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
 from genovi.genotypes.memory import MemoryPlan
+from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_genotypes
 from genovi.genotypes.regions import parse_chromosomes
 from genovi.genotypes.writing import write_plink1
@@ -53,7 +48,7 @@ def test_counts_are_those_of_the_decoded_dosages(dosages: np.ndarray) -> None:
 
 
 def test_frequency_is_nan_where_nobody_is_observed() -> None:
-    frequency = allele_frequency(matrix_of(np.array([[0, 1, 2, 2, -1], [-1] * 5], dtype=np.int8)))
+    frequency = allele_counts(matrix_of(np.array([[0, 1, 2, 2, -1], [-1] * 5], dtype=np.int8))).frequency
     np.testing.assert_array_equal(frequency, [5 / 8, np.nan])
 
 

@@ -8,7 +8,7 @@ import pytest
 from helpers import matrix_of
 
 from genovi.errors import DataError
-from genovi.genotypes.idlists import match_variants, named_samples, read_id_list
+from genovi.genotypes.idlists import VariantList, named_samples, read_id_list
 from genovi.genotypes.regions import normalise_chromosomes
 
 
@@ -89,6 +89,7 @@ def test_variants_match_by_name_place_and_alleles() -> None:
             "rs99",
         }
     )
-    listed, unmatched = match_variants(table, chroms, ids)
+    found = VariantList(ids)
+    listed, unmatched = found.matches(table, chroms), found.unmatched
     assert listed.tolist() == [True, True, True, True, False]
     assert unmatched == {"rs99", f"2:{table.pos[4]}:{table.ref[4]}:{other}"}

@@ -11,9 +11,10 @@ from helpers import matrix_of, needs, real_data, run_tool, vcf_text, write_vcf
 
 from genovi.errors import ConfigError, DataError, GenoviError, MismatchError
 from genovi.genotypes.counting import allele_counts
-from genovi.genotypes.filtering import QCConfig, apply_qc, filter_sources
+from genovi.genotypes.filtering import apply_qc, filter_sources
 from genovi.genotypes.matrix import InputFacts
 from genovi.genotypes.memory import UNBOUNDED
+from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.querying import read_query
 from genovi.genotypes.reading import describe, input_files, open_genotypes, open_sources
 from genovi.genotypes.suitability import Demands, Target, fit_to_model

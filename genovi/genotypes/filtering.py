@@ -89,7 +89,7 @@ def _filtered(
     build = _build_of(sieve.evidence, facts, config)
     run = _Run(store, sieve.samples, name, facts, steps)
     run.set_relatives_aside(config)
-    run.drop_long_range_ld(config, build)
+    run.drop_long_range_ld(config, build, sieve.evidence.why_not_human() is None)
     run.prune(config)
     matrix = run.matrix
     report = QCReport(
@@ -161,13 +161,13 @@ class _Run:
             reason = f"without relatives the minor allele is rarer than {config.maf:g}"
             self.take_variants("--maf again", common, reason)
 
-    def drop_long_range_ld(self, config: QCConfig, build: BuildGuess) -> None:
+    def drop_long_range_ld(self, config: QCConfig, build: BuildGuess, human: bool) -> None:
         """Regions of long-range LD, where the build is known."""
         if not config.long_range_ld:
             return
         chroms = normalise_chromosomes(self.variants.chrom)
         if build.build not in BUILDS:
-            if are_human(chroms.tolist()) and config.build != "none":
+            if human and are_human(chroms.tolist()) and config.build != "none":
                 logger.warning("regions of long-range LD stay: %s; name the build with --build", build.reason)
             self.steps.record("long-range LD", "variants", len(self.variants), 0, f"all stay: {build.reason}")
             return

@@ -279,8 +279,11 @@ def cattle() -> GenotypeMatrix:
     return with_variants(matrix, chrom=CATTLE, pos=[100] * len(CATTLE))
 
 
-def test_numbers_of_another_species_are_no_sex_chromosomes() -> None:
+def test_numbers_of_another_species_are_no_sex_chromosomes(caplog: pytest.LogCaptureFixture) -> None:
     assert list(apply_qc(cattle(), OPEN)[0].variants.chrom) == CATTLE
+    filtered, _ = apply_qc(cattle(), replace(OPEN, build="auto", chromosomes=parse_chromosomes("1-22")))
+    assert list(filtered.variants.chrom) == CATTLE[:22]
+    assert not caplog.records  # nothing of human regions of long-range LD
     for text, chosen in (
         ("1-29", CATTLE[:29]),
         ("23", ["23"]),

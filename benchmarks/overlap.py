@@ -26,7 +26,7 @@ from genovi.embedding import Embedding
 from genovi.errors import MismatchError
 from genovi.evaluation import inductive_knn
 from genovi.genotypes.alleles import is_palindromic
-from genovi.genotypes.counting import allele_frequency
+from genovi.genotypes.counting import allele_counts
 from genovi.genotypes.matching import align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.quality import QCConfig
@@ -53,7 +53,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     logging.getLogger("genovi").setLevel(logging.ERROR)
     parts = [open_genotypes([DATA / "kgp3/kgp3.vcf.gz"]), open_genotypes([DATA / "kgp3_805/kgp3_805.phased.vcf.gz"])]
-    matrix = GenotypeMatrix.concatenate(parts)
+    matrix = open_genotypes(parts)
     panel = np.arange(matrix.n_variants) >= parts[0].n_variants
     labels = match(read_labels(DATA / "kgp3/labels.tsv"), matrix.samples)
     population, group = (np.array(labels.column(name)) for name in ("pop", "super_pop"))
@@ -151,7 +151,7 @@ def train(matrix: GenotypeMatrix, out: Path, seed: int) -> TrainedModel:
 
 def strand(matrix: GenotypeMatrix, group: np.ndarray, seed: int) -> str:
     """Allele frequencies of one continent's people against everybody else's, at sites with a minor frequency of 1 %."""
-    p = allele_frequency(matrix)
+    p = allele_counts(matrix).frequency
     matrix = matrix.take_variants((p >= 0.01) & (p <= 0.99))
     palindromic = np.fromiter(map(is_palindromic, matrix.variants.ref, matrix.variants.alt), dtype=bool)
     dosages = matrix.dosages() / 2

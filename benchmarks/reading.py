@@ -44,7 +44,7 @@ from genovi.genotypes.keeping import RowStore
 from genovi.genotypes.memory import plan_memory
 from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_sources
-from genovi.genotypes.sieving import Known, Rules
+from genovi.genotypes.rules import Known, Rules
 from genovi.genotypes.steps import StepLog
 from genovi.genotypes.streaming import sift
 for path in sys.argv[1:]:

@@ -31,6 +31,7 @@ _SAMPLE_NAMES = ("sample", "sampleid", "iid", "id", "individualid", "samplename"
 _POPULATION_NAMES = ("pop", "population", "populationcode", "popcode", "poplabel", "populationid", "ethnicity")
 _GROUP_NAMES = ("superpop", "superpopulation", "superpopulationcode", "spop", "region", "continent", "group")
 _SEX_NAMES = ("sex", "gender")
+_FAMILY_NAMES = ("fid", "familyid")
 _SEX = {"1": "male", "2": "female", "M": "male", "F": "female"}
 _FAMILY_SIZE = 3  # families of a .fam that are smaller than this on average are pedigrees, not populations
 
@@ -97,7 +98,7 @@ class SampleLabels:
             return named
         for name, values in self.columns.items():
             counts = Counter(value for value in values if value)
-            if _plain(name) in (*_SEX_NAMES, *_GROUP_NAMES, "fid", "familyid") or all(map(_is_number, counts)):
+            if _plain(name) in (*_SEX_NAMES, *_GROUP_NAMES, *_FAMILY_NAMES) or all(map(_is_number, counts)):
                 continue
             if len(counts) >= 2 and sum(counts.values()) >= 2 * len(counts):
                 return name
@@ -138,11 +139,6 @@ class MatchedLabels:
         """Samples of the data, in their order."""
         return self.labels.samples
 
-    @property
-    def n_unmatched(self) -> int:
-        """How many samples of the data have no row in the table."""
-        return len(self.unmatched)
-
     def column(self, name: str) -> tuple[str, ...]:
         """Values of column ``name`` in the order of the data; see ``SampleLabels.column``."""
         return self.labels.column(name)
@@ -153,7 +149,8 @@ def match(labels: SampleLabels, samples: Sequence[str]) -> MatchedLabels:
 
     Args:
         labels: The table.
-        samples: Sample identifiers of the data, compared as strings.
+        samples: Sample identifiers of the data, compared as strings: IIDs, or FID_IID, as readers of genotypes name
+            samples whose IIDs repeat, where the table has families.
 
     Raises:
         DataError: the table has no header line (its "column name" is one of the samples).
@@ -167,11 +164,12 @@ def match(labels: SampleLabels, samples: Sequence[str]) -> MatchedLabels:
             why=f"its first line holds the sample {labels.sample_column}",
             fix="add a first line such as 'sample<TAB>pop'",
         )
-    row = {sample: i for i, sample in enumerate(labels.samples)}
+    names = _names_in(labels, wanted)
+    row = {sample: i for i, sample in enumerate(names)}
     unmatched = tuple(sample for sample in samples if sample not in row)
     if len(unmatched) == len(samples):
         raise _no_overlap(labels, samples)
-    unused = tuple(sample for sample in labels.samples if sample not in wanted)
+    unused = tuple(sample for sample in names if sample not in wanted)
     if unmatched:
         _log.warning(
             "%d of %d samples have no labels in %s: %s", len(unmatched), len(samples), labels.source, _some(unmatched)
@@ -183,6 +181,19 @@ def match(labels: SampleLabels, samples: Sequence[str]) -> MatchedLabels:
         for name, values in labels.columns.items()
     }
     return MatchedLabels(replace(labels, samples=tuple(samples), columns=columns), unmatched, unused)
+
+
+def _names_in(labels: SampleLabels, wanted: set[str]) -> tuple[str, ...]:
+    """Names of the rows: FID_IID where that is how more of the data's samples are called."""
+    family = next((name for name in labels.columns if _plain(name) in _FAMILY_NAMES), None)
+    if family is None:
+        return labels.samples
+    joined = tuple(_joined(*pair) for pair in zip(labels.columns[family], labels.samples, strict=True))
+    return joined if len(wanted.intersection(joined)) > len(wanted.intersection(labels.samples)) else labels.samples
+
+
+def _joined(family: str, individual: str) -> str:
+    return f"{family}_{individual}"
 
 
 def _no_overlap(labels: SampleLabels, samples: Sequence[str]) -> MismatchError:
@@ -320,7 +331,11 @@ def _fam_labels(lines: list[tuple[int, str]], path: Path) -> SampleLabels:
 
 
 def _labels(header: list[str], rows: list[Row], index: int, path: Path) -> SampleLabels:
-    """Rows keyed by column ``index``; equal repeats are merged, contradictions refused."""
+    """Rows keyed by column ``index``; equal repeats are merged, contradictions refused.
+
+    Where one individual identifier stands in several families, all samples are named FID_IID.
+    """
+    rows = _by_family(header, rows, index)
     seen: dict[str, Row] = {}
     for number, cells in rows:
         sample = cells[index]
@@ -344,3 +359,17 @@ def _labels(header: list[str], rows: list[Row], index: int, path: Path) -> Sampl
     kept = list(seen.values())
     columns = {name: tuple(cells[j] for _, cells in kept) for j, name in enumerate(header) if j != index and name}
     return SampleLabels(tuple(seen), columns, path.name, header[index])
+
+
+def _by_family(header: list[str], rows: list[Row], index: int) -> list[Row]:
+    family = next((j for j, name in enumerate(header) if j != index and _plain(name) in _FAMILY_NAMES), None)
+    if family is None:
+        return rows
+    family_of: dict[str, str] = {}
+    if all(family_of.setdefault(cells[index], cells[family]) == cells[family] for _, cells in rows if cells[index]):
+        return rows
+    _log.info("%s repeat in several families: samples are named FID_IID", header[index])
+    return [
+        (number, [*cells[:index], cells[index] and _joined(cells[family], cells[index]), *cells[index + 1 :]])
+        for number, cells in rows
+    ]

@@ -19,6 +19,7 @@ import torch
 from genovi.embedding import Embedding, embedding_of
 from genovi.encoding import Components, class_probabilities, encode
 from genovi.errors import DataError, MismatchError
+from genovi.genotypes.counting import allele_counts
 from genovi.genotypes.kinship import Relatives
 from genovi.genotypes.matching import VariantMatch
 from genovi.genotypes.matrix import GenotypeMatrix
@@ -51,10 +52,7 @@ def some_of(names: Sequence[str]) -> str:
 
 def missing_shares(matrix: GenotypeMatrix) -> np.ndarray:
     """Share of the variants that is missing in each sample, shape (n_samples,), float64."""
-    count = np.zeros(matrix.n_samples, dtype=np.int64)
-    for _, dosages in matrix.blocks():
-        count += (dosages < 0).sum(axis=0)
-    return count / matrix.n_variants
+    return allele_counts(matrix).sample_missing / matrix.n_variants
 
 
 def check_observed(missing: np.ndarray, matrix: GenotypeMatrix) -> int:

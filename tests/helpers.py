@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genovi.genotypes.kinds import KINDS, kind_numbers
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable, pack
 
 REPO = Path(__file__).resolve().parent.parent
@@ -150,6 +151,11 @@ def vcf_text(matrix: GenotypeMatrix) -> str:
         fields = [table.chrom[i], str(table.pos[i]), table.id[i], table.ref[i], table.alt[i], ".", "PASS", ".", "GT"]
         lines.append("\t".join([*fields, *row]))
     return "\n".join(lines) + "\n"
+
+
+def variant_kinds(variants: VariantTable) -> np.ndarray:
+    """``kind_numbers`` in words, shape (n_variants,), object (str)."""
+    return np.array(KINDS, dtype=object)[kind_numbers(variants)]
 
 
 def write_vcf(path: Path, matrix: GenotypeMatrix, compress: str | None = None) -> Path:

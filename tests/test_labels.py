@@ -78,6 +78,34 @@ def test_psam_with_and_without_header(tmp_path: Path) -> None:
     assert bare.samples == ("s1", "s2")
 
 
+FAMILIES = {
+    "x.fam": "F1 1 0 0 1 -9\nF1 2 0 0 2 -9\nF2 1 0 0 2 -9\nF2 2 0 0 1 -9\n",
+    "x.psam": "#FID\tIID\tsex\nF1\t1\tmale\nF1\t2\tfemale\nF2\t1\tfemale\nF2\t2\tmale\n",
+    "x.tsv": "IID\tFamily ID\tsex\n1\tF1\tmale\n2\tF1\tfemale\n1\tF2\tfemale\n2\tF2\tmale\n",
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_individuals_of_several_families_are_told_apart(tmp_path: Path, name: str) -> None:
+    labels = read_labels(written(tmp_path, FAMILIES[name], name))
+    assert labels.samples == ("F1_1", "F1_2", "F2_1", "F2_2")
+    matched = match(labels, ("F2_1", "F1_1", "F3_1"))
+    assert matched.column("sex") == ("female", "male", "")
+    assert matched.unmatched == ("F3_1",)
+    assert matched.unused == ("F1_2", "F2_2")
+
+
+def test_families_name_individuals_where_the_data_do(tmp_path: Path) -> None:
+    labels = read_labels(written(tmp_path, "FID\tIID\tpop\nF1\t1\tP\nF2\t2\tQ\n"))
+    for samples in (("2", "1", "7"), ("F2_2", "F1_1", "F2_1")):
+        matched = match(labels, samples)
+        assert matched.column("pop") == ("Q", "P", "")
+        assert (matched.unmatched, matched.unused) == (samples[2:], ())
+    text = "FID\tIID\tpop\nF1\t1\tP\nF1\t1\tQ\nF2\t1\tP\n"
+    with pytest.raises(DataError, match="F1_1 is labelled twice"):
+        read_labels(written(tmp_path, text))
+
+
 def test_eigenstrat_ind(tmp_path: Path) -> None:
     labels = read_labels(written(tmp_path, "   HGDP1 M  Han\nHGDP2\t U \tFrench\n", "a.ind"))
     assert labels.samples == ("HGDP1", "HGDP2")
@@ -118,7 +146,7 @@ def test_match_orders_counts_and_names(tmp_path: Path, caplog: pytest.LogCapture
     assert matched.samples == ("HG2", "X1", "X2")
     assert matched.column("pop") == ("YRI", "", "")
     assert matched.unmatched == ("X1", "X2")
-    assert matched.n_unmatched == 2
+    assert len(matched.unmatched) == 2
     assert matched.unused == ("HG1",)
     assert "2 of 3 samples have no labels in labels.tsv: X1, X2" in caplog.text
     assert "1 labelled samples of labels.tsv are not in the data" in caplog.text

@@ -5,7 +5,8 @@ import logging
 import pytest
 from helpers import simulate_structure
 
-from genovi.genotypes.filtering import QCConfig, apply_qc
+from genovi.genotypes.filtering import apply_qc
+from genovi.genotypes.quality import QCConfig
 from genovi.preparing import MIN_AXES, fit_components
 from genovi.seeding import Seeds
 

@@ -12,7 +12,7 @@ from helpers import simulate_structure, write_vcf
 from genovi.embedding import Embedding
 from genovi.errors import MismatchError
 from genovi.evaluation import evaluate
-from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.reading import open_genotypes
 from genovi.labels import SampleLabels
 from genovi.reference import measure_reference
 
@@ -23,7 +23,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SampleLabels
     between, _ = simulate_structure(4, n_populations=2, n_per=30, n_variants=1000, fst=0.2)
     within, populations = simulate_structure(5, n_populations=4, n_per=15, n_variants=1000, fst=0.1)
     within = replace(within, variants=replace(within.variants, pos=within.variants.pos + 1000))
-    matrix = GenotypeMatrix.concatenate([between, within])
+    matrix = open_genotypes([between, within])
     path = write_vcf(tmp_path_factory.mktemp("cohort") / "cohort.vcf.gz", matrix, "bgzf")
     return path, SampleLabels(matrix.samples, {"pop": tuple(populations)})
 

@@ -82,5 +82,6 @@ def qc_config(
         settings["regions"] = parse_regions(region)
     for name, path in lists.items():
         if path is not None:
-            settings[name] = read_id_list(path, "samples" if name in ("keep", "remove") else "variants")
+            kind = "samples" if name in ("keep", "remove") else "variants"
+            settings[name] = read_id_list(path, kind, families=True)
     return QCConfig(**settings)

@@ -66,7 +66,7 @@ def thousand_genomes(
 
     if release not in RELEASES:
         raise ConfigError(f"no release {release!r}", where="--release", fix=f"it is one of {', '.join(RELEASES)}")
-    chosen, names = RELEASES[release], parse_chromosomes(chromosomes)
+    chosen, names = RELEASES[release], parse_chromosomes(chromosomes, human=True)
     paths = chosen.files(names)
     servers = servers_of(chosen, mirror or [], Patience(tries=tries))
     again = f"run the same command again: {typed(ctx)}"

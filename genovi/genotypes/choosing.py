@@ -11,10 +11,11 @@ import numpy as np
 
 from genovi.errors import ConfigError
 from genovi.genotypes.matrix import VariantTable
-from genovi.genotypes.regions import normalise_chromosome
+from genovi.genotypes.regions import has_two_names, normalise_chromosome
 
 _ANYWHERE = (-(2**62), 2**62)
 _REGION = re.compile(r"(?P<chrom>.+):(?P<first>[0-9]{1,15})(?:-(?P<last>[0-9]{0,15}))?")
+_LAST_NUMBER = 26  # of PLINK's for humans: MT
 _FORM = "write it as 6:25000000-34000000"
 
 
@@ -40,27 +41,47 @@ class Region:
 
 @dataclass(frozen=True)
 class Choice:
-    """Records with POS in any of ``regions``; those whose REF merely reaches into one do not count."""
+    """Records with POS in any of ``regions``; those whose REF merely reaches into one do not count.
+
+    Attributes:
+        regions: What is chosen.
+        human: Whether 23 and X are one chromosome, as are 24 and Y, 25 and XY, 26 and MT.
+    """
 
     regions: tuple[Region, ...]
+    human: bool = True
 
     @cached_property
     def _spans(self) -> dict[str, list[Region]]:
         spans: dict[str, list[Region]] = {}
         for region in self.regions:
-            spans.setdefault(region.chrom, []).append(region)
+            spans.setdefault(normalise_chromosome(region.chrom, self.human), []).append(region)
         return spans
 
     @cached_property
     def _known(self) -> dict[str, list[Region]]:
         return {}
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """Contigs, as written in the files, that have been asked for with ``on``: all that have records."""
+        return frozenset(self._known.copy())
+
+    @property
+    def depends_on_species(self) -> bool:
+        """Whether what is chosen depends on ``human``."""
+        return any(has_two_names(region.chrom) for region in self.regions)
+
     def on(self, chrom: str) -> list[Region]:
-        """The regions on a contig, by its name as written in a file."""
+        """The regions on a contig that has records, by its name as written in a file."""
         found = self._known.get(chrom)
         if found is None:
-            found = self._known[chrom] = self._spans.get(normalise_chromosome(chrom), [])
+            found = self._known[chrom] = self.listed(chrom)
         return found
+
+    def listed(self, chrom: str) -> list[Region]:
+        """As ``on``, of a contig that may have no records."""
+        return self._spans.get(normalise_chromosome(chrom, self.human), [])
 
     def has(self, chrom: str, pos: int) -> bool:
         """Whether a record is chosen."""
@@ -90,14 +111,18 @@ class Choice:
 def choose(chromosomes: Sequence[str] | None, regions: Sequence[Region] | None) -> Choice | None:
     """The choice that --chr or --region makes; None where neither is given.
 
+    Numbers beyond 26 say that the genotypes are not human, until these are read.
+
     Raises:
         ConfigError: both are given.
     """
     if chromosomes is not None and regions is not None:
         raise ConfigError("--chr and --region are both given", why="a region names its chromosome", fix="give one")
     if chromosomes is not None:
-        return Choice(tuple(Region(normalise_chromosome(name)) for name in chromosomes))
-    return None if regions is None else Choice(tuple(regions))
+        regions = [Region(normalise_chromosome(name)) for name in chromosomes]
+    if regions is None:
+        return None
+    return Choice(tuple(regions), all(int(one.chrom) <= _LAST_NUMBER for one in regions if one.chrom.isdigit()))
 
 
 def parse_regions(texts: Sequence[str]) -> tuple[Region, ...]:

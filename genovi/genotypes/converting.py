@@ -18,7 +18,7 @@ from genovi.genotypes.plink1 import SUFFIXES
 from genovi.genotypes.quality import QCConfig, QCStep
 from genovi.genotypes.reading import open_sources
 from genovi.genotypes.regions import BuildGuess
-from genovi.genotypes.sieving import Known, Rules
+from genovi.genotypes.rules import Known, Rules
 from genovi.genotypes.steps import StepLog
 from genovi.genotypes.streaming import sift
 from genovi.genotypes.writing import writing_plink1

@@ -74,8 +74,3 @@ def count_alleles(packed: np.ndarray, n_samples: int) -> AlleleCounts:
         n_het=codes[:, 2].copy(),
         sample_missing=sample_missing,
     )
-
-
-def allele_frequency(matrix: GenotypeMatrix) -> np.ndarray:
-    """Frequency of the counted allele, shape (n_variants,), float64; NaN where nobody is observed."""
-    return allele_counts(matrix).frequency

@@ -14,6 +14,7 @@ import logging
 import numpy as np
 
 from genovi.errors import MismatchError
+from genovi.genotypes.counting import allele_counts
 from genovi.genotypes.matrix import GenotypeMatrix
 
 logger = logging.getLogger("genovi")
@@ -24,13 +25,10 @@ _MANY_MISSING = 0.5
 
 def heterozygote_deficit(matrix: GenotypeMatrix) -> float:
     """F of all samples and variants; 0 where nothing varies."""
-    seen = expected = 0.0
-    for _, dosages in matrix.blocks():
-        observed = (dosages >= 0).sum(axis=1)
-        frequency = np.maximum(dosages, 0).sum(axis=1, dtype=np.int64) / np.maximum(2 * observed, 1)
-        seen += float((dosages == 1).sum())
-        expected += float((observed * 2 * frequency * (1 - frequency)).sum())
-    return 1 - seen / expected if expected > 0 else 0.0
+    counts = allele_counts(matrix)
+    frequency = counts.n_alt / np.maximum(2 * counts.n_observed, 1)
+    expected = float((counts.n_observed * 2 * frequency * (1 - frequency)).sum())
+    return 1 - float(counts.n_het.sum()) / expected if expected > 0 else 0.0
 
 
 def check_diploid(matrix: GenotypeMatrix) -> None:

@@ -212,7 +212,7 @@ def _contradiction(geno: Path, found: str, samples: tuple[str, ...], variants: V
 def _read_ind(path: Path) -> tuple[str, ...]:
     rows = table_rows(path, _without_comments(path), (3, 4), "sample sex population")
     samples = tuple(cells[0] for _, cells in rows)
-    check_sample_names(samples, str(path))
+    check_sample_names(samples, str(path), "rename one of them in the .ind")
     return samples
 
 

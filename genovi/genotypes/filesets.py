@@ -204,8 +204,14 @@ def _alleles(texts: Sequence[str]) -> np.ndarray:
     return array
 
 
-def name_samples(families: Sequence[str], ids: Sequence[str], path: Path) -> tuple[str, ...]:
+def name_samples(families: Sequence[str], ids: Sequence[str], path: Path, fix: str) -> tuple[str, ...]:
     """Sample names: the individual identifiers, with that of the family before them (FID_IID) where they repeat.
+
+    Args:
+        families: FIDs.
+        ids: IIDs.
+        path: The file, for messages.
+        fix: What to do where names repeat even so.
 
     Raises:
         DataError: a name is empty or repeats even so.
@@ -214,7 +220,7 @@ def name_samples(families: Sequence[str], ids: Sequence[str], path: Path) -> tup
     if len(set(names)) < len(names):
         logger.warning("%s: within-family identifiers (IID) repeat; samples are named FID_IID", path)
         names = tuple(f"{family}_{name}" for family, name in zip(families, ids, strict=True))
-    check_sample_names(names, str(path))
+    check_sample_names(names, str(path), fix)
     return names
 
 

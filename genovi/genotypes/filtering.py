@@ -1,10 +1,12 @@
 """Quality control under PLINK's names: which samples and variants stay, and for each step what went and why.
 
-Order: --keep, --remove; --chr, --region or autosomes; --extract, --exclude; biallelic SNPs; duplicate positions;
---mind; --geno; --hwe; monomorphic variants; --maf; --king-cutoff; long-range LD; --indep-pairwise. Later steps see only
-what earlier ones left, the last two only samples without close relatives. Thresholds are PLINK's: a share of missing
-genotypes above --mind or --geno goes, a minor allele frequency below --maf goes, a kinship above --king-cutoff goes.
-The steps up to --maf run while the input is read (``sieving``), with the same result.
+Order: --keep, --remove; --chr, --region or autosomes; --extract, --exclude; biallelic SNPs; --mind; --geno; --hwe;
+monomorphic variants; --maf; duplicate positions; --king-cutoff; long-range LD; --indep-pairwise. Later steps see only
+what earlier ones left, the last two only samples without close relatives. Where a record with several ALT alleles has
+become several rows, the first that passes all before stays, so that a rare allele does not hide a common one; --mind
+counts the first row of a position. Thresholds are PLINK's: a share of missing genotypes above --mind or --geno goes, a
+minor allele frequency below --maf goes, a kinship above --king-cutoff goes. As in plink2, variants at negative
+positions go. The steps up to duplicate positions run while the input is read (``sieving``), with the same result.
 """
 
 from __future__ import annotations
@@ -17,15 +19,13 @@ import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.batches import Source, joined_name, source_of
-from genovi.genotypes.counting import AlleleCounts, allele_counts, allele_frequency
-from genovi.genotypes.idlists import read_id_list
+from genovi.genotypes.counting import allele_counts
 from genovi.genotypes.keeping import RowStore
-from genovi.genotypes.kinds import variant_kinds
 from genovi.genotypes.kinship import Relatives, autosomal, doubts, related_pairs, unrelated, warn_of_relatives
 from genovi.genotypes.ld import indep_pairwise
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
 from genovi.genotypes.memory import UNBOUNDED, MemoryPlan
-from genovi.genotypes.quality import QCConfig, QCReport, QCStep
+from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.regions import (
     BUILDS,
     BuildEvidence,
@@ -34,14 +34,9 @@ from genovi.genotypes.regions import (
     in_long_range_ld,
     normalise_chromosomes,
 )
-from genovi.genotypes.sieving import Known, Rules
+from genovi.genotypes.rules import Known, Rules
 from genovi.genotypes.steps import StepLog
 from genovi.genotypes.streaming import sift
-
-__all__ = [
-    "AlleleCounts", "QCConfig", "QCReport", "QCStep", "allele_counts", "allele_frequency", "apply_qc", "filter_sources",
-    "read_id_list", "variant_kinds",
-]  # fmt: skip
 
 logger = logging.getLogger("genovi")
 
@@ -94,7 +89,7 @@ def _filtered(
     build = _build_of(sieve.evidence, facts, config)
     run = _Run(store, sieve.samples, name, facts, steps)
     run.set_relatives_aside(config)
-    run.drop_long_range_ld(config, build)
+    run.drop_long_range_ld(config, build, sieve.evidence.why_not_human() is None)
     run.prune(config)
     matrix = run.matrix
     report = QCReport(
@@ -166,13 +161,13 @@ class _Run:
             reason = f"without relatives the minor allele is rarer than {config.maf:g}"
             self.take_variants("--maf again", common, reason)
 
-    def drop_long_range_ld(self, config: QCConfig, build: BuildGuess) -> None:
+    def drop_long_range_ld(self, config: QCConfig, build: BuildGuess, human: bool) -> None:
         """Regions of long-range LD, where the build is known."""
         if not config.long_range_ld:
             return
         chroms = normalise_chromosomes(self.variants.chrom)
         if build.build not in BUILDS:
-            if are_human(chroms.tolist()) and config.build != "none":
+            if human and are_human(chroms.tolist()) and config.build != "none":
                 logger.warning("regions of long-range LD stay: %s; name the build with --build", build.reason)
             self.steps.record("long-range LD", "variants", len(self.variants), 0, f"all stay: {build.reason}")
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from genovi.errors import DataError
 from genovi.genotypes.bgzf import open_bytes, sniff
 from genovi.genotypes.building import decode_text
 from genovi.genotypes.matrix import VariantTable
-from genovi.genotypes.regions import normalise_chromosome
+from genovi.genotypes.regions import has_two_names, normalise_chromosome, normalise_chromosomes
 
 _ID_COLUMNS = ("IID", "ID", "SNP")
+_BETWEEN = "\t"  # FID and IID
 
 
-def read_id_list(path: Path, kind: str = "samples") -> frozenset[str]:
+def read_id_list(path: Path, kind: str = "samples", families: bool = False) -> frozenset[str]:
     """Read identifiers from a text file, one a line.
 
     Lines may have more columns, separated by tabs or spaces. Without a header the identifier of a sample is the second
@@ -25,13 +27,15 @@ def read_id_list(path: Path, kind: str = "samples") -> frozenset[str]:
     Args:
         path: The file, plain or gzipped.
         kind: "samples" or "variants".
+        families: Give family and individual with a tab between them, for ``named_samples``, where a line has both.
 
     Raises:
         DataError: there is no such file, or it has no identifiers.
     """
     with open_bytes(path, sniff(path).compression) as stream:
-        lines = decode_text(stream.read()).splitlines()
+        lines = decode_text(stream.read()).removeprefix("\ufeff").splitlines()
     column: int | None = None
+    family: int | None = 0 if kind == "samples" else None
     ids = []
     for line in lines:
         fields = line.split()
@@ -39,10 +43,16 @@ def read_id_list(path: Path, kind: str = "samples") -> frozenset[str]:
             continue
         if line.startswith("#"):
             names = [name.lstrip("#") for name in fields]
-            column = next((names.index(name) for name in _ID_COLUMNS if name in names), column)
+            found = next((names.index(name) for name in _ID_COLUMNS if name in names), None)
+            if found is not None:
+                column, family = found, names.index("FID") if "FID" in names and kind == "samples" else None
             continue
         default = 1 if kind == "samples" and len(fields) > 1 else 0
-        ids.append(fields[min(default if column is None else column, len(fields) - 1)])
+        place = min(default if column is None else column, len(fields) - 1)
+        name = fields[place]
+        if families and family is not None and family < len(fields) and family != place:
+            name = f"{fields[family]}{_BETWEEN}{name}"
+        ids.append(name)
     if not ids:
         raise DataError(
             f"no {kind} on the list", where=path, why="it has no line with an identifier", fix="write one a line"
@@ -50,20 +60,44 @@ def read_id_list(path: Path, kind: str = "samples") -> frozenset[str]:
     return frozenset(ids)
 
 
+def named_samples(ids: frozenset[str], samples: Sequence[str]) -> frozenset[str]:
+    """The names that a list means: IID, or FID_IID where the samples are named so because IIDs repeat.
+
+    Args:
+        ids: Names, or families and individuals as ``read_id_list`` gives them.
+        samples: Of the input.
+    """
+    known = set(samples)
+
+    def name(entry: str) -> str:
+        family, _, individual = entry.rpartition(_BETWEEN)
+        joined = f"{family}_{individual}"
+        return joined if family and individual not in known and joined in known else individual
+
+    return frozenset(entry if entry in known else name(entry) for entry in ids)
+
+
 class VariantList:
     """Identifiers, "chrom:pos", or "chrom:pos:ref:alt" with the alleles in either order, matched table by table.
 
     Args:
         ids: The list.
+        human: Whether the genotypes are human: then 23 and X are one chromosome, as are 24 and Y, 25 and XY, 26 and MT.
     """
 
-    def __init__(self, ids: frozenset[str]) -> None:
-        self._ids = ids
-        self._written = {_normalise(entry): entry for entry in ids}
+    def __init__(self, ids: frozenset[str], human: bool = True) -> None:
+        self._ids, self._human = ids, human
+        self._written = {_normalise(entry, human): entry for entry in ids}
         places = [entry.split(":") for entry in self._written]
         positions = {int(parts[1]) for parts in places if len(parts) in (2, 4) and parts[1].isdigit()}
         self._positions = np.array(sorted(one for one in positions if one < 2**62), dtype=np.int64)
         self._used: set[str] = set()
+
+    @property
+    def depends_on_species(self) -> bool:
+        """Whether what is listed depends on ``human``."""
+        places = (entry.split(":") for entry in self._ids if ":" in entry)
+        return any(has_two_names(normalise_chromosome(parts[0])) for parts in places)
 
     @property
     def unmatched(self) -> frozenset[str]:
@@ -75,11 +109,12 @@ class VariantList:
 
         Args:
             variants: The variants.
-            chroms: Their normalised chromosomes, shape (n_variants,), object (str).
+            chroms: Their chromosomes, shape (n_variants,), object (str).
 
         Returns:
             shape (n_variants,), bool.
         """
+        chroms = normalise_chromosomes(chroms, self._human)
         names = variants.id.tolist()
         listed = np.array([name in self._ids for name in names], dtype=bool)
         self._used.update(name for name in names if name in self._ids)
@@ -92,16 +127,10 @@ class VariantList:
         return listed
 
 
-def match_variants(
-    variants: VariantTable, chroms: np.ndarray, ids: frozenset[str]
-) -> tuple[np.ndarray, frozenset[str]]:
-    """Which variants a list names, as ``VariantList`` does, and the entries of ``ids`` that match nothing."""
-    found = VariantList(ids)
-    return found.matches(variants, chroms), found.unmatched
-
-
-def _normalise(entry: str) -> str:
+def _normalise(entry: str, human: bool) -> str:
     parts = entry.split(":")
     if len(parts) in (2, 4) and parts[1].isdigit():
-        return ":".join([normalise_chromosome(parts[0]), str(int(parts[1])), *(part.upper() for part in parts[2:])])
+        return ":".join(
+            [normalise_chromosome(parts[0], human), str(int(parts[1])), *(part.upper() for part in parts[2:])]
+        )
     return entry

@@ -136,9 +136,12 @@ def _parse(data: bytes, choice: Choice, contigs: dict[int, str] | None) -> Index
     chunks: list[tuple[int, int]] = []
     n_records, n_on_contigs = 0, 0
     for number in range(n_contigs):
-        regions = choice.on(contigs.get(number, ""))
+        name = contigs.get(number, "")
+        regions = choice.listed(name)
         count = _contig(reader, magic == _CSI, (shift, depth, counting), regions, chunks)
         n_records += count
+        if count:
+            choice.on(name)
         n_on_contigs += count if regions else 0
     return IndexedPart(_joined(chunks), n_records, n_on_contigs)
 

@@ -31,11 +31,6 @@ def kind_numbers(variants: VariantTable) -> np.ndarray:
     return numbers
 
 
-def variant_kinds(variants: VariantTable) -> np.ndarray:
-    """``kind_numbers`` in words, shape (n_variants,), object (str)."""
-    return np.array(KINDS, dtype=object)[kind_numbers(variants)]
-
-
 def _letters(alleles: np.ndarray) -> np.ndarray:
     """Codes of alleles that are one letter, 0 for others, shape (n_variants,), uint8, as numbers are fast."""
     names = alleles.tolist()

@@ -12,7 +12,8 @@ A model variant is
 
 A/T and C/G sites (palindromic alleles) read alike on both strands. Their strand is that of the whole input: if all
 other sites are on one strand, and at least ``LEAST_EVIDENCE`` are there, these are, too; where strands are mixed, they
-are ambiguous. ``chr1`` and ``1`` are the same chromosome.
+are ambiguous. ``chr1`` and ``1`` are the same chromosome; so are 23 and X, 24 and Y, 25 and XY, 26 and MT where the
+chromosomes of the model are human.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import pandas as pd
 
 from genovi.genotypes.alleles import FLIPPED_SWAPPED, SWAPPED, UNNAMED, is_palindromic, readings
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
-from genovi.genotypes.regions import normalise_chromosome
+from genovi.genotypes.regions import are_human, normalise_chromosome
 
 STATUSES = ("matched", "swapped", "flipped", "flipped+swapped", "absent", "ambiguous")
 WAYS = ("position", "id")
@@ -157,7 +158,8 @@ def _strand(same: int, other: int) -> int | None:
 
 def _candidates(model: VariantTable, data: VariantTable, by: str) -> list[list[int]]:
     """Rows of ``data`` that may be each variant of ``model``, in file order."""
-    names = {c: normalise_chromosome(c) for c in set(model.chrom) | set(data.chrom)}
+    human = are_human(model.chrom)
+    names = {c: normalise_chromosome(c, human) for c in set(model.chrom) | set(data.chrom)}
     rows_at: dict[tuple[str, int | str], list[int]]
     if by == "position":
         keys = [[(names[c], p)] for c, p in zip(model.chrom, model.pos.tolist(), strict=True)]

@@ -229,27 +229,6 @@ class GenotypeMatrix:
             index = np.flatnonzero(index)
         return replace(self, packed=take_samples(self.packed, index), samples=tuple(self.samples[i] for i in index))
 
-    @staticmethod
-    def concatenate(matrices: Sequence[GenotypeMatrix]) -> GenotypeMatrix:
-        """Matrices of the same samples in the same order, one after another.
-
-        Raises:
-            DataError: samples differ.
-        """
-        first = matrices[0]
-        if len(matrices) == 1:
-            return first
-        for other in matrices[1:]:
-            if other.samples != first.samples:
-                raise DataError("samples differ between the parts", where=f"{first.source} and {other.source}")
-        return GenotypeMatrix(
-            np.concatenate([matrix.packed for matrix in matrices]),
-            first.samples,
-            VariantTable.concatenate([matrix.variants for matrix in matrices]),
-            f"{first.source} and {len(matrices) - 1} more",
-            InputFacts.merge([matrix.facts for matrix in matrices]),
-        )
-
 
 def take_samples(packed: np.ndarray, index: np.ndarray) -> np.ndarray:
     """The samples at ``index`` (integers) of packed rows, repacked; padding bits are zero."""

@@ -31,6 +31,7 @@ from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable
 
 MAGIC = b"\x6c\x1b"
 _VARIANT_MAJOR, _SAMPLE_MAJOR = 1, 0
+_RENAME = "give them different IIDs in the .fam, or different FIDs"
 SUFFIXES = (".bed", ".bim", ".fam")
 _BED_HEADER_BYTES = 3
 _BIM_BYTES = 1 << 22  # of the .bim at a time
@@ -46,11 +47,12 @@ def plink1_prefix(path: Path) -> Path | None:
     return path if not path.is_file() and part(path, ".bed").is_file() else None
 
 
-def read_plink1(prefix: Path) -> GenotypeMatrix:
+def read_plink1(prefix: Path, samples: tuple[str, ...] | None = None) -> GenotypeMatrix:
     """Map a PLINK 1 fileset.
 
     Args:
         prefix: Path of the fileset without ``.bed``, ``.bim``, ``.fam``.
+        samples: Those of the ``.fam``, where it has been read.
 
     Returns:
         A matrix whose ``packed`` is a read-only memory map of the ``.bed``. Samples are named by IID, or by FID_IID
@@ -63,7 +65,7 @@ def read_plink1(prefix: Path) -> GenotypeMatrix:
     for suffix in SUFFIXES:
         if not part(prefix, suffix).exists():
             raise missing_part(part(prefix, suffix), "a PLINK 1 fileset is a .bed, a .bim and a .fam of one name")
-    samples = _read_fam(part(prefix, ".fam"))
+    samples = samples or _read_fam(part(prefix, ".fam"))
     variants = _read_bim(part(prefix, ".bim"))
     shape = (len(variants), (len(samples) + 3) // 4)
     _check_bed(bed, len(variants), len(samples))
@@ -87,9 +89,9 @@ def plink1_source(prefix: Path) -> Source:
     samples, n_lines = _read_fam(part(prefix, ".fam")), _count_lines(bim)
     expected = _BED_HEADER_BYTES + n_lines * ((len(samples) + 3) // 4)
     if n_lines == 0 or bed.stat().st_size != expected:
-        return source_of(read_plink1(prefix))  # perhaps the lines need a closer look, if they are right at all
+        return source_of(read_plink1(prefix, samples))  # perhaps the lines need a closer look, if they are right at all
     _check_bed(bed, n_lines, len(samples))
-    read = partial(read_plink1, prefix)
+    read = partial(read_plink1, prefix, samples)
 
     def batches(choice: Choice | None) -> Batches:
         chosen, start = 0, 0
@@ -177,7 +179,7 @@ def _check_bed(bed: Path, n_variants: int, n_samples: int) -> None:
 
 def _read_fam(path: Path) -> tuple[str, ...]:
     rows = [cells for _, cells in table_rows(path, read_text(path), (6,), "FID IID father mother sex phenotype")]
-    return name_samples([cells[0] for cells in rows], [cells[1] for cells in rows], path)
+    return name_samples([cells[0] for cells in rows], [cells[1] for cells in rows], path, _RENAME)
 
 
 def _read_bim(path: Path) -> VariantTable:

@@ -35,6 +35,7 @@ MAGIC = b"\x6c\x1b"
 _PLINK1_MODES = (0x00, 0x01)
 _EXTERNAL_INDEX = (0x20, 0x21)
 _WHY = "a PLINK 2 fileset is a .pgen, a .pvar (or .pvar.zst) and a .psam of one name"
+_RENAME = "give them different IIDs in the .psam, or different FIDs"
 SUFFIXES = (".pgen", ".pvar", ".pvar.zst", ".psam")
 _PVAR_COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT")
 _FEW_COLUMNS = 8  # with more, cells that nobody needs would take the memory
@@ -202,13 +203,16 @@ def _read_psam(path: Path) -> tuple[str, ...]:
     body = "\n" * n_header + "\n".join(lines[n_header:])
     if header is None:  # as a .fam, or its first five columns
         rows = [cells for _, cells in table_rows(path, body, (5, 6), "FID IID father mother sex phenotype")]
-        return name_samples([cells[0] for cells in rows], [cells[1] for cells in rows], path)
+        return name_samples([cells[0] for cells in rows], [cells[1] for cells in rows], path, _RENAME)
     if "#IID" not in header and "IID" not in header:
         raise DataError("no column IID", where=path, why="it names the samples", fix="write the .psam again")
     rows = [cells for _, cells in table_rows(path, body, (len(header),), " ".join(header))]
     iid = header.index("#IID" if "#IID" in header else "IID")
     families = [cells[header.index("#FID")] if "#FID" in header else "0" for cells in rows]
-    return name_samples(families, [cells[iid] for cells in rows], path)
+    fix = _RENAME
+    if "SID" in header:
+        fix = "samples that differ by SID alone have one name here: write the SID into IID, or keep one of them"
+    return name_samples(families, [cells[iid] for cells in rows], path, fix)
 
 
 def _pvar_text(path: Path) -> str:

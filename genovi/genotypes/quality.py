@@ -25,7 +25,7 @@ class QCConfig:
         king_cutoff: Largest kinship of two samples that are both trained on, in (0, 0.5]; None takes all, with a
             warning where relatives are seen.
         indep_pairwise: Window (variants), step (variants) and largest r2 of LD pruning; None switches it off.
-        keep: Samples to keep, None for all.
+        keep: Samples to keep, None for all; as ``read_id_list`` gives them.
         remove: Samples to remove.
         extract: Variants to keep, None for all: identifiers, "chrom:pos", or "chrom:pos:ref:alt" with the alleles in
             either order.

@@ -8,17 +8,18 @@ alleles of a gVCF, and whether there are identifiers at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from genovi.genotypes.batches import joined_name
+from genovi.genotypes.builds import Builds
 from genovi.genotypes.keeping import RowStore
 from genovi.genotypes.matching import identifiers
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, take_samples
 from genovi.genotypes.reading import open_sources
-from genovi.genotypes.regions import BuildEvidence, BuildGuess, normalise_chromosome
+from genovi.genotypes.regions import BuildEvidence, BuildGuess, are_human, normalise_chromosome
 from genovi.genotypes.streaming import Forecast, order_of, report_input, stream
 
 _GVCF = frozenset({"<NON_REF>", "<*>"})
@@ -33,12 +34,14 @@ class Query:
         build: Genome build that all records of the input speak for.
         is_gvcf: Whether most records have a symbolic ALT that stands for any allele.
         has_identifiers: Whether any record has an identifier.
+        disagreement: Two files of the input on different builds, in words; None where all agree.
     """
 
     matrix: GenotypeMatrix
     build: BuildGuess
     is_gvcf: bool
     has_identifiers: bool
+    disagreement: str | None = None
 
     @staticmethod
     def of(matrix: GenotypeMatrix) -> Query:
@@ -79,7 +82,8 @@ class _Wanted:
     """Where a model has variants, and what they are called."""
 
     def __init__(self, model: VariantTable) -> None:
-        names = {name: normalise_chromosome(name) for name in set(model.chrom)}
+        self._human = are_human(model.chrom)
+        names = {name: normalise_chromosome(name, self._human) for name in set(model.chrom)}
         chrom = np.array([names[name] for name in model.chrom], dtype=object)
         self._places = {name: np.unique(model.pos[chrom == name]) for name in set(names.values())}
         self._identifiers = {one for text in model.id for one in identifiers(text)}
@@ -88,7 +92,7 @@ class _Wanted:
         """Which records may be variants of the model, shape (n_variants,), bool."""
         wanted = np.zeros(len(variants), dtype=bool)
         for name in dict.fromkeys(variants.chrom.tolist()):
-            places = self._places.get(normalise_chromosome(name))
+            places = self._places.get(normalise_chromosome(name, self._human))
             if places is not None:
                 here = variants.chrom == name
                 wanted[here] = np.isin(variants.pos[here], places)
@@ -118,8 +122,9 @@ def read_query(inputs: Sequence[Path | GenotypeMatrix], model: VariantTable) -> 
         facts: list[InputFacts] = []
         orders = [order_of(source, sources[0]) for source in sources]
         store = RowStore().begin(sources[0].samples)
-        forecast = Forecast()
+        builds, forecast = Builds(sources), Forecast()
         for which, batch, share in stream(sources, None, facts):
+            builds.add(which, batch.variants)
             tally.add(batch.variants)
             mask = wanted.mask(batch.variants)
             rows, order = batch.rows[mask], orders[which]
@@ -128,4 +133,5 @@ def read_query(inputs: Sequence[Path | GenotypeMatrix], model: VariantTable) -> 
         merged = InputFacts.merge(facts)
         report_input(sources, tally.n, merged)
         name = joined_name([source.name for source in sources])
-        return tally.query(GenotypeMatrix(store.rows(), sources[0].samples, store.variants, name, merged))
+        query = tally.query(GenotypeMatrix(store.rows(), sources[0].samples, store.variants, name, merged))
+        return replace(query, disagreement=builds.disagreement(facts))

@@ -13,6 +13,7 @@ from genovi.errors import ConfigError, DataError
 from genovi.genotypes import bcf, eigenstrat, pipes, plink1, plink2, vcfzarr
 from genovi.genotypes.batches import Source, joined_name, source_of
 from genovi.genotypes.bgzf import Sniffed, sniff
+from genovi.genotypes.builds import Builds
 from genovi.genotypes.filesets import part
 from genovi.genotypes.keeping import RowStore
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, take_samples
@@ -147,7 +148,7 @@ def open_genotypes(paths: Sequence[Path | GenotypeMatrix], split_multiallelic: b
 
     Raises:
         ConfigError, DataError: as ``open_sources``, or there is no variant at all.
-        MismatchError: files have different samples.
+        MismatchError: files have different samples, or are on different genome builds.
     """
     with open_sources(paths, split_multiallelic) as sources:
         facts: list[InputFacts] = []
@@ -157,11 +158,13 @@ def open_genotypes(paths: Sequence[Path | GenotypeMatrix], split_multiallelic: b
             return matrix
         orders = [order_of(source, sources[0]) for source in sources]
         store = RowStore().begin(sources[0].samples)
-        forecast = Forecast()
+        builds, forecast = Builds(sources), Forecast()
         for which, batch, share in stream(sources, None, facts):
+            builds.add(which, batch.variants)
             order = orders[which]
             store.append(batch.rows if order is None else take_samples(batch.rows, order), batch.variants)
             forecast.look(share, len(store), store.n_bytes)
+        builds.check(facts)
         merged = InputFacts.merge(facts)
         report_input(sources, len(store), merged)
         name = joined_name([source.name for source in sources])
@@ -179,7 +182,7 @@ def describe(paths: Sequence[Path]) -> InputSummary:
     """
     from genovi.genotypes.counting import count_alleles
     from genovi.genotypes.kinds import KINDS, kind_numbers
-    from genovi.genotypes.regions import BuildEvidence
+    from genovi.genotypes.regions import BuildEvidence, BuildGuess
 
     with open_sources(paths) as sources:
         facts: list[InputFacts] = []
@@ -188,17 +191,18 @@ def describe(paths: Sequence[Path]) -> InputSummary:
         n_samples = len(sources[0].samples)
         n_in = [0] * len(sources)
         missing, n_of_kind = 0, np.zeros(len(KINDS), dtype=np.int64)
-        evidence = BuildEvidence()
-        forecast = Forecast()
+        evidence, builds, forecast = BuildEvidence(), Builds(sources), Forecast()
         for which, batch, share in stream(sources, None, facts):
             n_in[which] += len(batch.variants)
             forecast.look(share, sum(n_in), None)
             evidence.add(batch.variants)
+            builds.add(which, batch.variants)
             n_of_kind += np.bincount(kind_numbers(batch.variants), minlength=len(KINDS))
             missing += int(count_alleles(batch.rows, n_samples).sample_missing.sum())
         merged = InputFacts.merge(facts)
         report_input(sources, sum(n_in), merged)
-    build = evidence.guess(merged)
+        disagreement = builds.disagreement(facts)
+    build = evidence.guess(merged) if disagreement is None else BuildGuess("unknown", disagreement)
     kinds = dict(zip(KINDS, n_of_kind.tolist(), strict=True))
     n_multiallelic, n_snps = kinds["multi-allelic"], kinds["SNP"]
     return InputSummary(

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -22,11 +23,22 @@ from genovi.genotypes.runs import for_each_name, runs
 BUILDS = ("GRCh37", "GRCh38")
 AUTOSOMES = tuple(str(number) for number in range(1, 23))
 
-_ALIASES = {"23": "X", "24": "Y", "25": "XY", "26": "MT", "M": "MT", "PAR1": "XY", "PAR2": "XY"}
+_ALIASES = {"M": "MT", "MTDNA": "MT", "PAR1": "XY", "PAR2": "XY"}
+_NUMBERED = {"23": "X", "24": "Y", "25": "XY", "26": "MT"}  # PLINK's numbers; other species have such autosomes
 _HUMAN = frozenset((*AUTOSOMES, "X", "Y", "XY", "MT", "0", "UN"))
-_REFSEQ = re.compile(r"NC_0000(\d\d)\.\d+")
-_UNPLACED = re.compile(r"(GL000\d+|KI27\d+|JH\d+|HLA-|HSCHR|NC_007605|EBV|HS37D5|HS38D1|NT_\d+|NW_\d+)", re.IGNORECASE)
-_UNPLACED_SUFFIX = re.compile(r"_(random|alt|hap\d+|fix|decoy)$", re.IGNORECASE)
+# Names that no human fileset has together: zebrafish have chromosomes 1-25 and MT, sheep 1-26 and X. (EIGENSTRAT has 23
+# and 24 beside 90, which is MT, and 91, which is XY.)
+_CONTRADICTIONS = ((frozenset(_NUMBERED), frozenset("XY")), (frozenset(("25", "26")), frozenset(("XY", "MT"))))
+_REFSEQ = re.compile(r"NC_0000(0[1-9]|1\d|2[0-4])\.\d+")
+_REFSEQ_MT = re.compile(r"NC_(012920|001807)\.\d+")
+# GenBank's accessions of what belongs to GRCh37, GRCh38, their patches and decoys; other GL, KI, ... are other species.
+_UNPLACED = re.compile(
+    r"(GL(000|339|383|582|877|949)\d{3}|JH\d+|JTFH01\d+|KI27\d+|KN(196|538)\d{3}|KQ(031|090|458|759|983)\d{3}"
+    r"|KV(575|766|880)\d{3}|KZ(208|559)\d{3}|ML143\d{3}|MU273\d{3}|HLA-|HSCHR|NT_\d+|NW_\d+"
+    r"|NC_007605|EBV|HS37D5|HS38D1|NC_001422|PHIX|[XY]_?PAR)",
+    re.IGNORECASE,
+)
+_UNPLACED_SUFFIX = re.compile(r"_(random|alt|hap\d+|fix|decoy|patch)$", re.IGNORECASE)
 
 _LENGTHS = {  # chromosomes 1 to 22
     "GRCh37": (
@@ -105,26 +117,40 @@ class BuildGuess:
     reason: str
 
 
-def normalise_chromosome(name: str) -> str:
-    """One name for each chromosome: "chr1" -> "1", "23" and "chrX" -> "X", "chrM" -> "MT", "NC_000001.11" -> "1".
+def normalise_chromosome(name: str, human: bool = False) -> str:
+    """One name for each chromosome: "chr1" -> "1", "chrX" -> "X", "chrM" -> "MT", "NC_000001.11" -> "1".
 
     Names of other contigs stay as they are, without a "chr" prefix.
+
+    Args:
+        name: As written.
+        human: Take 23, 24, 25 and 26 for X, Y, XY and MT, as PLINK numbers them. Of other species they are autosomes.
     """
     refseq = _REFSEQ.fullmatch(name)
     if refseq:
-        name = str(int(refseq[1]))
-    elif name[:3].lower() == "chr" and len(name) > 3:
+        number = str(int(refseq[1]))
+        return _NUMBERED.get(number, number)
+    if _REFSEQ_MT.fullmatch(name):
+        return "MT"
+    if name[:3].lower() == "chr" and len(name) > 3:
         name = name[3:].lstrip("_") or name
     short = name.upper()
     if short.isdigit():
         short = short.lstrip("0") or "0"
     short = _ALIASES.get(short, short)
+    if short in _NUMBERED:
+        return _NUMBERED[short] if human else short
     return short if short in _HUMAN else name
 
 
-def normalise_chromosomes(names: np.ndarray) -> np.ndarray:
+def normalise_chromosomes(names: np.ndarray, human: bool = False) -> np.ndarray:
     """``normalise_chromosome`` of each, shape (n_variants,), object (str)."""
-    return for_each_name(normalise_chromosome, names, str)
+    return for_each_name(partial(normalise_chromosome, human=human), names, str)
+
+
+def has_two_names(name: str) -> bool:
+    """Whether a normalised chromosome is one that PLINK numbers in humans: 23 and X, 24 and Y, 25 and XY, 26 and MT."""
+    return name in _NUMBERED or name in _NUMBERED.values()
 
 
 def on_autosomes(chroms: np.ndarray) -> np.ndarray:
@@ -133,22 +159,36 @@ def on_autosomes(chroms: np.ndarray) -> np.ndarray:
 
 
 def are_human(names: Iterable[str]) -> bool:
-    """Whether contig names are those of human chromosomes 1-22, X, Y, MT, among them at least one autosome or X.
+    """Whether contig names are those of human chromosomes: see ``why_not_human``."""
+    return why_not_human(names) is None
 
-    Unplaced, alternative and decoy sequences of the human assemblies may be among them; any other name speaks against.
+
+def why_not_human(names: Iterable[str]) -> str | None:
+    """What speaks against contigs being human chromosomes 1-22, X, Y and MT, in words; None where they are.
+
+    At least one autosome, X, Y or MT must be there. Unplaced, alternative and decoy sequences of the human assemblies
+    may be among them; any other name speaks against, and so does a number beside the letter that PLINK writes it for.
     """
-    found = False
-    for name in set(names):
-        normal = normalise_chromosome(name)
-        if normal in _HUMAN:
-            found = found or normal in AUTOSOMES or normal in ("X", "Y", "MT")
-        elif not (_UNPLACED.match(normal) or _UNPLACED_SUFFIX.search(normal) or normal.upper().startswith("UN_")):
-            return False
-    return found
+    normal = {normalise_chromosome(name): name for name in dict.fromkeys(names)}
+    for one, name in normal.items():
+        if one not in _HUMAN and one not in _NUMBERED and not _is_unplaced(one):
+            return f"such as {name}"
+    for numbers, letters in _CONTRADICTIONS:
+        if numbers & normal.keys() and letters & normal.keys():
+            return f"{normal[min(numbers & normal.keys())]} beside {normal[min(letters & normal.keys())]}"
+    return None if normal.keys() & {*AUTOSOMES, "X", "Y", "MT", "23", "24", "26"} else "no chromosome is named"
 
 
-def parse_chromosomes(text: str) -> tuple[str, ...]:
+def _is_unplaced(name: str) -> bool:
+    return bool(_UNPLACED.match(name) or _UNPLACED_SUFFIX.search(name) or name.upper().startswith("UN_"))
+
+
+def parse_chromosomes(text: str, human: bool = False) -> tuple[str, ...]:
     """Chromosomes of a list such as "1-4,22,X", names normalised.
+
+    Args:
+        text: What was typed.
+        human: As for ``normalise_chromosome``; 23 stays 23 until it is known whose genotypes they are.
 
     Raises:
         ConfigError: a range makes no sense.
@@ -157,12 +197,12 @@ def parse_chromosomes(text: str) -> tuple[str, ...]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         bounds = re.fullmatch(r"(?:chr)?(\d+)-(?:chr)?(\d+)", part, re.IGNORECASE)
         if bounds is None:
-            names.append(normalise_chromosome(part))
+            names.append(normalise_chromosome(part, human))
             continue
         first, last = int(bounds[1]), int(bounds[2])
         if not 1 <= first <= last <= 1000:
             raise ConfigError(f"{part!r} is not a range of chromosomes", where="--chr", fix="write it as 1-22")
-        names.extend(normalise_chromosome(str(number)) for number in range(first, last + 1))
+        names.extend(normalise_chromosome(str(number), human) for number in range(first, last + 1))
     if not names:
         raise ConfigError("no chromosome named", where="--chr", fix="write it as 1-22 or 1,2,X")
     return tuple(dict.fromkeys(names))
@@ -173,10 +213,12 @@ class BuildEvidence:
 
     Attributes:
         names: Contig names as written, in the order in which they came, with the number of their variants.
+        elsewhere: Contigs of which nothing was chosen.
     """
 
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
+        self.elsewhere: frozenset[str] = frozenset()
         self._beyond = dict.fromkeys(BUILDS, 0)
 
     def add(self, variants: VariantTable) -> None:
@@ -186,7 +228,7 @@ class BuildEvidence:
             counts[name] += stop - start
         for name, count in counts.items():
             self.names[name] = self.names.get(name, 0) + count
-            ends = [CHROMOSOME_LENGTHS[build].get(normalise_chromosome(name)) for build in BUILDS]
+            ends = [CHROMOSOME_LENGTHS[build].get(normalise_chromosome(name, human=True)) for build in BUILDS]
             if ends[0] is None or ends[1] is None:
                 continue
             positions = variants.pos if count == len(variants) else variants.pos[variants.chrom == name]
@@ -194,15 +236,20 @@ class BuildEvidence:
                 for build, end in zip(BUILDS, ends, strict=True):
                     self._beyond[build] += int(np.sum(positions > end))
 
+    def why_not_human(self) -> str | None:
+        """What speaks against the contigs being human, in words; None where they are."""
+        return why_not_human((*self.names, *self.elsewhere))
+
     def guess(self, facts: InputFacts) -> BuildGuess:
         """Genome build of human genotypes.
 
         Evidence, the strongest first: contig lengths of the header; the names of its reference; variants that lie
         beyond a chromosome's end in one of the builds. Positions of well-known variants are not looked up.
         """
-        if not are_human(self.names):
-            return BuildGuess("unknown", "contigs are not human chromosomes")
-        lengths = {normalise_chromosome(name): length for name, length in facts.contig_lengths.items()}
+        why = self.why_not_human()
+        if why is not None:
+            return BuildGuess("unknown", f"contigs are not human chromosomes ({why})")
+        lengths = {normalise_chromosome(name, human=True): length for name, length in facts.contig_lengths.items()}
         agreeing = {
             build: sum(CHROMOSOME_LENGTHS[build].get(name) == length for name, length in lengths.items())
             for build in BUILDS

@@ -1,4 +1,4 @@
-"""The part of quality control that runs while genotypes are read: all steps up to --maf.
+"""The part of quality control that runs while genotypes are read: all steps up to duplicate positions.
 
 What a step takes must depend neither on where batches end nor on what has been dropped already. Three things are
 known only at the end of the input: whether all contigs are human (then autosomes alone stay), whether positions are
@@ -12,89 +12,30 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 
 from genovi.genotypes.counting import AlleleCounts, count_alleles
 from genovi.genotypes.duplicates import OutOfOrderError, Positions
 from genovi.genotypes.hardyweinberg import few_heterozygotes, passes_hwe
-from genovi.genotypes.idlists import VariantList
+from genovi.genotypes.idlists import VariantList, named_samples
 from genovi.genotypes.kinds import KINDS, kind_numbers
 from genovi.genotypes.matrix import InputFacts, VariantTable, take_samples
 from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.regions import (
     BuildEvidence,
-    are_human,
+    has_two_names,
     normalise_chromosome,
     normalise_chromosomes,
     on_autosomes,
 )
+from genovi.genotypes.rules import Known, Missing, Rules, Sink, TryAgainError
 from genovi.genotypes.steps import N_EXAMPLES, StepLog, warn_unmatched
 
 logger = logging.getLogger("genovi")
 
-
-class Sink(Protocol):
-    """Where rows go that passed."""
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all rows so far."""
-
-    def append(self, rows: np.ndarray, variants: VariantTable, share: float) -> None:
-        """Take rows and their variants, with the share of the input that has been read."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What passes, beside what ``QCConfig`` says.
-
-    Attributes:
-        kinds: Kinds of variants that stay, as ``genovi.genotypes.kinds`` names them.
-        kinds_name: Name of that step.
-        unique: Keep the first variant of each position alone.
-        varying: Drop variants without variation.
-        mute: Do not record --mind, --geno and --maf where they are switched off.
-    """
-
-    kinds: frozenset[str] = frozenset({"SNP"})
-    kinds_name: str = "biallelic SNPs"
-    unique: bool = True
-    varying: bool = True
-    mute: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Missing:
-    """Share of missing genotypes of each sample, shape (n_samples,), float64, and whether it exceeds --mind, bool."""
-
-    share: np.ndarray
-    failing: np.ndarray
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of the input as a whole; None where nothing is.
-
-    Attributes:
-        human: Whether all its contigs are human.
-        in_order: Whether positions of each chromosome may be assumed to be in order.
-        missing: Which samples fail --mind, among those that --keep and --remove leave.
-    """
-
-    human: bool | None = None
-    in_order: bool = True
-    missing: Missing | None = None
-
-
-class TryAgainError(Exception):
-    """What was assumed does not hold: read again, knowing this."""
-
-    def __init__(self, known: Known) -> None:
-        super().__init__("read again")
-        self.known = known
+_MARGIN = 2.0**-44  # plink2's: keeps shares that equal the threshold, such as 29 of 100 at 0.29
 
 
 class Sieve:
@@ -123,8 +64,16 @@ class Sieve:
         self._make_sink = make_sink
         self._sink: Sink | None = None
         self._input_samples = samples
-        self._lists = {name: VariantList(ids) for name in ("extract", "exclude") if (ids := getattr(config, name))}
-        self._positions = Positions(known.in_order)
+        self.choice = config.choice
+        if self.choice is not None and known.human is not None:
+            self.choice = replace(self.choice, human=known.human)
+        self._lists = {
+            name: VariantList(ids, known.human is not False)
+            for name in ("extract", "exclude")
+            if (ids := getattr(config, name))
+        }
+        self._positions = Positions(known.in_order)  # of all candidates
+        self._taken = Positions(known.in_order)  # of those that passed
         self._human = known.human
         self._kinds = np.zeros(len(KINDS), dtype=np.int64)
         self._kinds_that_stay = np.array([kind in rules.kinds for kind in KINDS])
@@ -135,9 +84,14 @@ class Sieve:
         self._is_early = False  # whether anything went on before the end
         self.evidence = BuildEvidence()
         self.n_read = 0
-        self._listed = _listed(samples, config)
+        self._names = {
+            name: None if ids is None else named_samples(ids, samples)
+            for name, ids in (("keep", config.keep), ("remove", config.remove))
+        }
+        self._listed = _listed(samples, self._names["keep"], self._names["remove"])
         self._index = self._listed if known.missing is None else self._listed[~known.missing.failing]
         self._sample_missing = np.zeros(len(self._index), dtype=np.int64)
+        self._n_counted = 0  # variants that ``_sample_missing`` counts
         self._missing = known.missing or self._find_missing()
 
     @property
@@ -167,10 +121,14 @@ class Sieve:
         passing = self._passing(variants)
         if len(passing) < len(variants):
             rows, variants = rows[passing], variants.take(passing)
+        repeated = self._repeated(variants)
         if order is not None or len(self._index) < len(self._input_samples):
             rows = take_samples(rows, self._index if order is None else order[self._index])
         counts = count_alleles(rows, len(self._index))
+        self._n_counted += len(rows) - len(repeated)
         self._sample_missing += counts.sample_missing
+        if len(repeated):
+            self._sample_missing -= count_alleles(rows[repeated], len(self._index)).sample_missing
         self._pending.append((rows, variants, counts))
         self._n_pending_bytes += rows.nbytes
         if self._most_pending is not None and self._n_pending_bytes > self._most_pending:
@@ -226,42 +184,54 @@ class Sieve:
             if not mask.all():
                 passing, variants, chroms = passing[mask], variants.take(mask), chroms[mask]
 
-        if config.autosomes_only and config.choice is None and self._are_human():
+        if config.autosomes_only and self.choice is None and self._are_human():
             select("autosomes", on_autosomes(chroms))
+        select("negative", variants.pos >= 0)
         for name, listed in self._lists.items():
             select(f"--{name}", listed.matches(variants, chroms) == (name == "extract"))
         kinds = kind_numbers(variants)
         self._kinds += np.bincount(kinds, minlength=len(KINDS))
         select("kinds", self._kinds_that_stay[kinds])
-        if self._rules.unique:
-            try:
-                select("unique", self._positions.are_first(chroms, variants.pos))
-            except OutOfOrderError:
-                raise TryAgainError(replace(self._known, in_order=False)) from None
         return passing
+
+    def _repeated(self, variants: VariantTable) -> np.ndarray:
+        """Places of the variants that stand where one before them does: --mind does not count a position twice."""
+        if not self._rules.unique:
+            return np.zeros(0, dtype=np.int64)
+        try:
+            first = self._positions.are_first(normalise_chromosomes(variants.chrom), variants.pos)
+        except OutOfOrderError:
+            raise TryAgainError(replace(self._known, in_order=False)) from None
+        return np.flatnonzero(~first)
 
     def _are_human(self) -> bool:
         """Whether the input's contigs are taken for human: by the first batch, unless it is known."""
         if self._human is None and self.n_read:
-            self._human = are_human(self.evidence.names)
-        elif self._human and self._known.human is None and not are_human(self.evidence.names):
+            self._human = self.evidence.why_not_human() is None
+        elif self._human and self._known.human is None and self.evidence.why_not_human() is not None:
             raise TryAgainError(replace(self._known, human=False))
         return bool(self._human)
 
     def _check_human(self) -> None:
-        matters = self._config.hwe is not None or (self._config.autosomes_only and self._config.choice is None)
-        if matters and self._known.human is None:
-            human = are_human(self.evidence.names)
-            if human != self._are_human():
-                raise TryAgainError(replace(self._known, human=human))
+        choice, lists = self.choice, self._lists.values()
+        if choice is not None:
+            self.evidence.elsewhere = choice.asked - self.evidence.names.keys()
+        if self._known.human is not None:
+            return
+        human = self.evidence.why_not_human() is None
+        assumed = []
+        if self._config.hwe is not None or (self._config.autosomes_only and choice is None):
+            assumed.append(self._are_human())
+        if choice is not None and choice.depends_on_species:
+            assumed.append(choice.human)
+        if any(one.depends_on_species for one in lists):
+            assumed.append(True)
+        if any(one != human for one in assumed):
+            raise TryAgainError(replace(self._known, human=human))
 
     def _find_missing(self) -> Missing:
-        share = self._sample_missing / max(1, self._n_candidates)
+        share = self._sample_missing / max(1, self._n_counted)
         return Missing(share, share > self._config.mind)
-
-    @property
-    def _n_candidates(self) -> int:
-        return self._kept["unique" if self._rules.unique else "kinds"]
 
     def _leave_out(self, missing: Missing) -> None:
         """Take the samples that fail out of all that waits."""
@@ -272,7 +242,7 @@ class Sieve:
         self._index = self._index[stay]
 
     def _settle(self, share: float) -> None:
-        """Let pass what waits, as far as --geno, variation and --maf allow."""
+        """Let pass what waits, as far as --geno, variation and --maf allow, and the first such of each position."""
         waiting, self._pending, self._n_pending_bytes = self._pending[::-1], [], 0
         while waiting:
             rows, variants, counts = waiting.pop()
@@ -280,12 +250,19 @@ class Sieve:
             for name, good in self._frequency_masks(variants, counts).items():
                 left &= good
                 self._kept[name] += int(left.sum())
-            self.sink().append(*((rows, variants) if left.all() else (rows[left], variants.take(left))), share)
+            if not left.all():
+                rows, variants = rows[left], variants.take(left)
+            if self._rules.unique:
+                first = self._taken.are_first(normalise_chromosomes(variants.chrom), variants.pos)
+                self._kept["unique"] += int(first.sum())
+                if not first.all():
+                    rows, variants = rows[first], variants.take(first)
+            self.sink().append(rows, variants, share)
 
     def _frequency_masks(self, variants: VariantTable, counts: AlleleCounts) -> dict[str, np.ndarray]:
         """Which variants each step that looks at genotypes would keep, in order."""
         config, n_samples = self._config, len(self._index)
-        complete = (n_samples - counts.n_observed) <= config.geno * n_samples
+        complete = (n_samples - counts.n_observed) <= config.geno * (1 + _MARGIN) * n_samples
         masks = {}
         if config.geno < 1 or not self._rules.mute:
             masks["--geno"] = complete
@@ -310,9 +287,10 @@ class Sieve:
             steps.record(name, "variants", left, left - kept, reason)
             left = kept
 
-        if config.choice is not None:
-            names = {normalise_chromosome(name) for name in self.evidence.names}
-            absent = sorted({region.chrom for region in config.choice.regions} - names)
+        if self.choice is not None:
+            names = {normalise_chromosome(name, self.choice.human) for name in self.evidence.names}
+            wanted = {normalise_chromosome(one.chrom, self.choice.human): one.chrom for one in self.choice.regions}
+            absent = sorted(wanted[name] for name in wanted.keys() - names)
             option = "--chr" if config.chromosomes is not None else "--region"
             if absent:
                 logger.warning("%s names chromosomes without variants: %s", option, ", ".join(absent[:N_EXAMPLES]))
@@ -320,8 +298,13 @@ class Sieve:
             record(option, self.n_read, reason)
         elif config.autosomes_only:
             human = self._are_human()
-            reason = "not on chromosomes 1-22" if human else "contigs are not human: all stay"
+            reason = "not on chromosomes 1-22"
+            if not human:
+                reason = f"contigs are not human ({self.evidence.why_not_human()}): all stay"
             record("autosomes", self._kept["autosomes"] if human else left, reason)
+            self._warn_of_numbers()
+        if self._kept["negative"] < left:
+            record("negative positions", self._kept["negative"], "at negative positions")
         for name, listed in self._lists.items():
             warn_unmatched(name, listed.unmatched, len(getattr(config, name)))
             where = f"{'not ' if name == 'extract' else ''}on the --{name} list"
@@ -329,8 +312,17 @@ class Sieve:
         found = zip(self._kinds.tolist(), KINDS, strict=True)
         reason = ", ".join(f"{n} {kind}" for n, kind in found if n and kind not in self._rules.kinds)
         record(self._rules.kinds_name, self._kept["kinds"], reason or f"all are {self._rules.kinds_name}")
-        if self._rules.unique:
-            record("duplicate positions", self._kept["unique"], "a variant before them has the same position")
+
+    def _warn_of_numbers(self) -> None:
+        """Say what 23 to 26 were taken for: other species may have no more chromosomes than that."""
+        numbered = {name: normalise_chromosome(name) for name in self.evidence.names}
+        names = [name for name, normal in numbered.items() if normal.isdigit() and has_two_names(normal)]
+        if self._are_human() and names:
+            logger.warning(
+                "%d variants on chromosomes %s are left out, which PLINK takes for X, Y, XY and MT of humans: of "
+                "another species keep them with --all-contigs --build none",
+                sum(self.evidence.names[name] for name in names), ", ".join(names),
+            )  # fmt: skip
 
     def record_samples(self, steps: StepLog) -> None:
         """Record --keep and --remove.
@@ -339,7 +331,7 @@ class Sieve:
             DataError: they leave nobody.
         """
         left = self._input_samples
-        for name, ids in (("keep", self._config.keep), ("remove", self._config.remove)):
+        for name, ids in self._names.items():
             if ids is None:
                 continue
             warn_unmatched(name, ids - set(left), len(ids))
@@ -366,7 +358,7 @@ class Sieve:
 
     def _record_frequencies(self, steps: StepLog) -> None:
         config = self._config
-        left = self._n_candidates
+        left = self._kept["kinds"]
         hwe = "" if config.hwe is None else config.hwe.reason()
         if self._n_few:
             hwe += f", {self._n_few} of them with too few heterozygotes"
@@ -383,11 +375,13 @@ class Sieve:
             if name in self._kept:
                 steps.record(name, "variants", left, left - self._kept[name], reason)
                 left = self._kept[name]
+        if self._rules.unique:
+            reason = "a variant before them has the same position"
+            steps.record("duplicate positions", "variants", left, left - self._kept["unique"], reason)
 
 
-def _listed(samples: tuple[str, ...], config: QCConfig) -> np.ndarray:
+def _listed(samples: tuple[str, ...], keep: frozenset[str] | None, remove: frozenset[str] | None) -> np.ndarray:
     """Places of the samples that --keep and --remove leave, int64."""
-    keep, remove = config.keep, config.remove
     return np.array(
         [
             i

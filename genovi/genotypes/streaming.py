@@ -13,11 +13,13 @@ import numpy as np
 
 from genovi.errors import DataError, MismatchError
 from genovi.genotypes.batches import Batch, Source, draining, joined_name
+from genovi.genotypes.builds import Builds
 from genovi.genotypes.choosing import Choice
 from genovi.genotypes.matrix import InputFacts
 from genovi.genotypes.memory import UNBOUNDED, MemoryPlan
 from genovi.genotypes.quality import QCConfig
-from genovi.genotypes.sieving import Known, Rules, Sieve, Sink, TryAgainError
+from genovi.genotypes.rules import Known, Rules, Sink, TryAgainError
+from genovi.genotypes.sieving import Sieve
 from genovi.genotypes.steps import StepLog
 
 logger = logging.getLogger("genovi")
@@ -46,14 +48,14 @@ def sift(
         plan: How much may wait in memory.
         make_sink: Makes the place for what passes, given the names of the samples that do; what it made before counts
             no more.
-        steps: Receives the steps up to --maf.
+        steps: Receives the steps up to duplicate positions.
 
     Returns:
         The sieve after the last batch, and the facts of all sources; there is at least one record.
 
     Raises:
         DataError: a file is damaged or malformed, there is no record, or no sample or variant is left.
-        MismatchError: sources have different samples.
+        MismatchError: sources have different samples, or are on different genome builds.
     """
     orders = [order_of(source, sources[0]) for source in sources]
     while True:
@@ -61,9 +63,11 @@ def sift(
         if not sieve.samples:
             sieve.record_samples(steps)
         facts: list[InputFacts] = []
+        builds = Builds(sources)
         forecast = Forecast(plan)
         try:
-            for which, batch, share in stream(sources, config.choice, facts):
+            for which, batch, share in stream(sources, sieve.choice, facts):
+                builds.add(which, batch.variants)
                 sieve.add(batch.rows, batch.variants, orders[which], share)
                 forecast.look(share, sieve.n_read, sieve.n_bytes)
             sieve.finish()
@@ -71,6 +75,8 @@ def sift(
             logger.info("reading once more, because %s", _why(known, again.known))
             known = again.known
             continue
+        if config.build == "auto":
+            builds.check(facts)
         merged = InputFacts.merge(facts)
         report_input(sources, sieve.n_read, merged)
         sieve.record(merged, steps)

@@ -1,6 +1,7 @@
 """Whether new data suit a model: the ways in which placing samples goes wrong in silence, each looked for and said.
 
-    build       the input's genome build is not the model's (header, identifiers at other places, alleles that clash)
+    build       the input's genome build is not the model's (header, identifiers at other places, alleles that clash),
+                or its files are on different ones
     overlap     too few of the model's variants are there
     repeats     a variant stands in the input again with other genotypes
     variant sites only
@@ -26,11 +27,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from genovi.errors import ConfigError, MismatchError
+from genovi.genotypes.builds import builds_differ
 from genovi.genotypes.counting import AlleleCounts, allele_counts
 from genovi.genotypes.matching import STATUSES, WAYS, VariantMatch, align, identifiers, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 from genovi.genotypes.querying import Query
-from genovi.genotypes.regions import BUILDS, BuildGuess, normalise_chromosomes
+from genovi.genotypes.regions import BUILDS, BuildGuess, are_human, normalise_chromosomes
 
 logger = logging.getLogger("genovi")
 
@@ -116,6 +118,8 @@ def fit_to_model(target: Target, query: Query, demands: Demands | None = None) -
     logger.info("found %s", found.describe())
     guess = BuildGuess(demands.build, "as told") if demands.build != "auto" else query.build
     if demands.match_by == "position":
+        if demands.build == "auto" and query.disagreement is not None:
+            raise builds_differ(query.disagreement, matrix.source)
         _check_build(target, matrix, found, guess)
         _check_clashes(target, matrix, found)
     aligned = align(matrix, found)
@@ -153,10 +157,11 @@ def _check_identifiers(target: Target, query: Query) -> None:
 
 def shared_identifiers(model: VariantTable, data: VariantTable) -> tuple[int, int]:
     """How many rs identifiers both have, once each, and how many of these stand at another position."""
+    human = are_human(model.chrom)
 
     def places(table: VariantTable) -> dict[str, tuple[str, int] | None]:
         result: dict[str, tuple[str, int] | None] = {}
-        chroms = normalise_chromosomes(table.chrom)
+        chroms = normalise_chromosomes(table.chrom, human)
         for chrom, pos, name in zip(chroms, table.pos.tolist(), table.id, strict=True):
             if re.fullmatch(r"rs\d+", name):
                 result[name] = None if name in result else (chrom, pos)

@@ -71,12 +71,17 @@ def parse_samples(line: bytes, path: Path, line_number: int) -> tuple[str, ...]:
     if columns[8] != b"FORMAT":
         raise DataError("the ninth column is not FORMAT", where=where, fix="samples start at the tenth column")
     samples = tuple(decode_text(name) for name in columns[9:])
-    check_sample_names(samples, where)
+    check_sample_names(samples, where, "rename the samples, for example with `bcftools reheader -s NAMES`")
     return samples
 
 
-def check_sample_names(samples: tuple[str, ...], where: str) -> None:
+def check_sample_names(samples: tuple[str, ...], where: str, fix: str) -> None:
     """Refuse empty sample names and names used twice.
+
+    Args:
+        samples: The names.
+        where: The file, for messages.
+        fix: What to do where a name is used twice.
 
     Raises:
         DataError: naming the first offender.
@@ -95,6 +100,6 @@ def check_sample_names(samples: tuple[str, ...], where: str) -> None:
                 f"sample name {name!r} occurs twice",
                 where=where,
                 why="its genotypes could not be told apart",
-                fix="rename the samples, for example with `bcftools reheader -s NAMES`",
+                fix=fix,
             )
         seen.add(name)

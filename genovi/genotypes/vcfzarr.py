@@ -82,7 +82,7 @@ def vcf_zarr_source(path: Path) -> Source:
         arrays = dict(group.arrays())
         _check_arrays(path, arrays)
         samples = tuple(_texts(arrays["sample_id"][:]))
-        check_sample_names(samples, str(path))
+        check_sample_names(samples, str(path), "rename samples of the VCF (`bcftools reheader`), encode it again")
         contigs, evidence = _contigs(path, group, arrays)
         variants = _variants(path, arrays, contigs)
         instead, n_bytes = _substitutes(arrays), int(arrays["call_genotype"].nbytes)

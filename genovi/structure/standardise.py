@@ -16,6 +16,7 @@ import numpy as np
 
 from genovi.errors import DataError
 from genovi.genotypes.compiling import compiled_in_parallel
+from genovi.genotypes.counting import allele_counts
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable
 
 
@@ -45,11 +46,8 @@ class Standardiser:
         Raises:
             DataError: a variant is monomorphic or never observed (quality control removes such variants).
         """
-        frequency = np.empty(matrix.n_variants)
-        for rows, dosages in matrix.blocks():
-            observed = (dosages >= 0).sum(axis=1)
-            total = np.where(dosages > 0, dosages, 0).sum(axis=1, dtype=np.int64)
-            frequency[rows] = total / np.maximum(2 * observed, 1)
+        counts = allele_counts(matrix)
+        frequency = counts.n_alt / np.maximum(2 * counts.n_observed, 1)
         flat = np.flatnonzero((frequency <= 0) | (frequency >= 1))
         if len(flat):
             raise DataError(

@@ -117,6 +117,19 @@ def test_an_index_changes_nothing_but_the_time(tmp_path: Path, kind: str, caplog
     assert not [one for one in caplog.records if "index" in one.message]
 
 
+@pytest.mark.parametrize("kind", ["vcf tbi", "bcf csi"])
+def test_whose_chromosome_23_is_shows_with_and_without_an_index(tmp_path: Path, kind: str) -> None:
+    for names in (("22", "23", "27", "X"), ("21", "22", "X", "Y")):
+        matrix, _ = simulate_structure(2, 1, 20, 400, 0.1)
+        chrom, pos = np.repeat(np.array(names, dtype=object), 100), np.tile(np.arange(100) + 1, 4)
+        matrix = replace(matrix, variants=replace(matrix.variants, chrom=chrom, pos=pos))
+        for path in indexed(matrix, tmp_path, kind, names[0]):
+            filtered, _ = chosen(path, replace(OPEN, regions=(Region("23"),)))
+            assert set(filtered.variants.chrom) == {"23" if "23" in names else "X"}
+            filtered, _ = chosen(path, replace(OPEN, chromosomes=("23", "27")))
+            assert set(filtered.variants.chrom) == ({"23", "27"} if "27" in names else {"X"})
+
+
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=25)
 def test_any_region_by_an_index(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:

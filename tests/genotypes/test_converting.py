@@ -11,8 +11,9 @@ from helpers import assert_same, matrix_of, needs, real_data, run_tool, simulate
 
 from genovi.errors import ConfigError, DataError
 from genovi.genotypes.converting import EVERYTHING, convert
-from genovi.genotypes.filtering import QCConfig, apply_qc
+from genovi.genotypes.filtering import apply_qc
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import describe, open_genotypes
 from genovi.genotypes.writing import write_plink1
 

@@ -183,7 +183,12 @@ BAD: dict[str, tuple[str, str, Callable[[bytes], bytes], str]] = {
         r"12 variants x 7 .*\.snp has 11 variants",
     ),
     "fewer lines": ("EIGENSTRAT", ".snp", lambda data: data[: data.rindex(b"  v")], r"12 variants, expected 11"),
-    "twice": ("GENO", ".ind", lambda data: data.replace(b"s2 ", b"s1 "), r"'s1' occurs twice .*x\.ind"),
+    "twice": (
+        "GENO",
+        ".ind",
+        lambda data: data.replace(b"s2 ", b"s1 "),
+        r"'s1' occurs twice .*; rename one of them in the \.ind",
+    ),
     "columns": ("GENO", ".ind", lambda data: data + b"s8\n", r"1 columns, expected 3 or 4 .*x\.ind, line 8"),
     "no alleles": ("GENO", ".snp", lambda data: b"v1 1 0 5\n", r"no alleles .*x\.snp, line 1"),
     "position": ("GENO", ".snp", lambda data: data.replace(b" 50000 ", b" 5e4 ", 1), r"position '5e4'.*line 1"),

@@ -10,22 +10,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import assert_same, matrix_of, needs, real_data, simulate_structure, with_children
+from helpers import assert_same, matrix_of, needs, real_data, run_tool, simulate_structure, variant_kinds, with_children
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from genovi.errors import ConfigError, DataError
-from genovi.genotypes.filtering import (
-    QCConfig,
-    allele_counts,
-    allele_frequency,
-    apply_qc,
-    variant_kinds,
-)
+from genovi.genotypes import batches
+from genovi.genotypes.batches import source_of
+from genovi.genotypes.converting import convert
+from genovi.genotypes.counting import allele_counts
+from genovi.genotypes.filtering import apply_qc, filter_sources
 from genovi.genotypes.hardyweinberg import HardyWeinberg
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts
+from genovi.genotypes.memory import MemoryPlan
+from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_genotypes
+from genovi.genotypes.regions import parse_chromosomes
+from genovi.genotypes.writing import write_plink1
 
 OPEN = QCConfig(maf=0, geno=1, mind=1, indep_pairwise=None, build="none")
 
@@ -46,7 +48,7 @@ def test_counts_are_those_of_the_decoded_dosages(dosages: np.ndarray) -> None:
 
 
 def test_frequency_is_nan_where_nobody_is_observed() -> None:
-    frequency = allele_frequency(matrix_of(np.array([[0, 1, 2, 2, -1], [-1] * 5], dtype=np.int8)))
+    frequency = allele_counts(matrix_of(np.array([[0, 1, 2, 2, -1], [-1] * 5], dtype=np.int8))).frequency
     np.testing.assert_array_equal(frequency, [5 / 8, np.nan])
 
 
@@ -89,11 +91,11 @@ def test_each_step_takes_its_own_and_is_counted(caplog: pytest.LogCaptureFixture
         "--remove": (40, 1),
         "autosomes": (12, 1),
         "biallelic SNPs": (11, 2),
-        "duplicate positions": (9, 1),
         "--mind": (39, 1),
-        "--geno": (8, 1),
-        "monomorphic": (7, 1),
-        "--maf": (6, 1),
+        "--geno": (9, 1),
+        "monomorphic": (8, 1),
+        "--maf": (7, 1),
+        "duplicate positions": (6, 1),
         "relatives": (38, 0),
         "long-range LD": (5, 1),
         "--indep-pairwise": (4, 1),
@@ -147,6 +149,88 @@ def test_nothing_is_filtered_when_everything_is_off() -> None:
     np.testing.assert_array_equal(filtered.packed, matrix.packed)
 
 
+def split(counts: list[tuple[int, str, str, int, int]]) -> GenotypeMatrix:
+    """Rows with position, REF, ALT, number of heterozygotes and of missing genotypes, among 20 samples."""
+    dosages = np.zeros((len(counts), 20), dtype=np.int8)
+    for row, (*_, n_het, n_missing) in zip(dosages, counts, strict=True):
+        row[:n_het] = 1
+        row[20 - n_missing :] = -1
+    pos, ref, alt = ([one[place] for one in counts] for place in range(3))
+    return with_variants(matrix_of(dosages), chrom=["1"] * len(counts), pos=pos, ref=ref, alt=alt)
+
+
+SPLIT = [
+    (10, "A", "C", 1, 0), (10, "A", "G", 8, 0), (10, "A", "T", 9, 0),  # the first is rare, the others are not
+    (20, "A", "C", 0, 0), (20, "A", "G", 8, 0),  # the first does not vary
+    (30, "A", "C", 8, 9), (30, "A", "C", 8, 0), (30, "A", "C", 9, 0),  # again and again, first with gaps
+    (40, "A", "C", 1, 0), (40, "A", "G", 0, 0),  # none passes
+    (50, "A", "C", 8, 0), (50, "A", "C", 8, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("pending", [None, 0])
+def test_a_rare_allele_does_not_hide_a_common_one(order: int, pending: int | None) -> None:
+    matrix = split(SPLIT)
+    places = np.argsort(order * matrix.variants.pos, kind="stable")
+    config = replace(OPEN, maf=0.05, geno=0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "BATCH_ROWS", 1)
+        source = source_of(matrix.take_variants(places))
+        kept, report = filter_sources([source], config, MemoryPlan(None, pending, None))
+    assert sorted(kept.variants.id, key=lambda name: int(name[1:])) == ["v2", "v5", "v7", "v11"]
+    steps = {step.name: (step.before, step.removed) for step in report.steps if step.kind == "variants"}
+    assert steps["--geno"] == (12, 1)
+    assert steps["monomorphic"] == (11, 2)
+    assert steps["--maf"] == (9, 2)
+    assert steps["duplicate positions"] == (7, 3)
+
+
+def test_plink2_keeps_the_common_allele_of_a_split_record(tmp_path: Path) -> None:
+    matrix = split([one for one in SPLIT if one[0] in (10, 20, 40) and one[2] != "T"])
+    write_plink1(matrix, tmp_path / "in")
+    run_tool(needs("plink2"), "--bfile", tmp_path / "in", "--maf", "0.05", "--nonfounders", "--write-snplist",
+             "--out", tmp_path / "out")  # fmt: skip
+    expected = (tmp_path / "out.snplist").read_text().split()
+    assert apply_qc(matrix, replace(OPEN, maf=0.05))[0].variants.id.tolist() == expected
+
+
+def test_a_position_counts_once_for_mind() -> None:
+    dosages = np.tile(np.array([0, 1, 2, 1], dtype=np.int8), (3, 1))
+    dosages[1:, 0] = -1
+    matrix = with_variants(matrix_of(dosages), chrom=["1"] * 3, pos=[10, 20, 20], ref=["A"] * 3, alt=["C", "C", "G"])
+    assert apply_qc(matrix, replace(OPEN, mind=0.5))[0].n_samples == 4
+    assert apply_qc(matrix, replace(OPEN, mind=0.49))[0].n_samples == 3
+
+
+@pytest.mark.parametrize(("geno", "n_missing"), [(0.29, 29), (0.57, 57), (0.58, 58), (0.07, 7), (0.28, 28), (0.14, 14)])
+def test_shares_that_equal_the_threshold_stay_as_in_plink2(tmp_path: Path, geno: float, n_missing: int) -> None:
+    dosages = np.zeros((2, 100), dtype=np.int8)
+    dosages[:, -30:] = 1
+    dosages[0, :n_missing] = dosages[1, : n_missing + 1] = -1
+    matrix = matrix_of(dosages)
+    assert apply_qc(matrix, replace(OPEN, geno=geno))[0].variants.id.tolist() == ["v1"]
+    write_plink1(matrix, tmp_path / "in")
+    run_tool(
+        needs("plink2"), "--bfile", tmp_path / "in", "--geno", str(geno), "--write-snplist", "--out", tmp_path / "o"
+    )
+    assert (tmp_path / "o.snplist").read_text().split() == ["v1"]
+
+
+def test_variants_at_negative_positions_go_as_in_plink2(tmp_path: Path) -> None:
+    matrix = matrix_of(np.array([[0, 1, 2, 1]] * 4, dtype=np.int8))
+    matrix = with_variants(matrix, chrom=["1", "1", "1", "X"], pos=[-5, 0, 7, -1])
+    write_plink1(matrix, tmp_path / "in")
+    run_tool(needs("plink2"), "--bfile", tmp_path / "in", "--write-snplist", "--out", tmp_path / "out")
+    for config in (replace(OPEN, autosomes_only=False), replace(OPEN, chromosomes=("1", "X"))):
+        kept, report = apply_qc(matrix, config)
+        assert kept.variants.id.tolist() == (tmp_path / "out.snplist").read_text().split() == ["v2", "v3"]
+        assert [step.removed for step in report.steps if step.name == "negative positions"] == [2]
+    written = convert([tmp_path / "in.bed"], tmp_path / "out")
+    assert written.n_variants == 2
+    assert "left out 2 at negative positions" in written.lines()[0]
+
+
 def test_thresholds_are_inclusive_as_in_plink() -> None:
     dosages = np.zeros((2, 50), dtype=np.int8)
     dosages[0, 0] = 1  # frequency 0.01 exactly
@@ -184,6 +268,51 @@ def test_autosomes_only_where_contigs_are_human() -> None:
     assert apply_qc(lizard, OPEN)[0].n_variants == 3
     assert apply_qc(human, replace(OPEN, autosomes_only=False))[0].n_variants == 3
     assert list(apply_qc(human, replace(OPEN, chromosomes=("23",)))[0].variants.chrom) == ["chrX"]
+
+
+CATTLE = [*map(str, range(1, 30)), "X", "Y", "MT"]
+
+
+def cattle() -> GenotypeMatrix:
+    """A variant on each chromosome, all at the same position."""
+    matrix, _ = simulate_structure(5, 2, 10, len(CATTLE), 0.1)
+    return with_variants(matrix, chrom=CATTLE, pos=[100] * len(CATTLE))
+
+
+def test_numbers_of_another_species_are_no_sex_chromosomes(caplog: pytest.LogCaptureFixture) -> None:
+    assert list(apply_qc(cattle(), OPEN)[0].variants.chrom) == CATTLE
+    filtered, _ = apply_qc(cattle(), replace(OPEN, build="auto", chromosomes=parse_chromosomes("1-22")))
+    assert list(filtered.variants.chrom) == CATTLE[:22]
+    assert not caplog.records  # nothing of human regions of long-range LD
+    for text, chosen in (
+        ("1-29", CATTLE[:29]),
+        ("23", ["23"]),
+        ("X,24", ["24", "X"]),
+        ("1-22,MT", [*CATTLE[:22], "MT"]),
+    ):
+        filtered, _ = apply_qc(cattle(), replace(OPEN, chromosomes=parse_chromosomes(text)))
+        assert list(filtered.variants.chrom) == chosen
+    for listed, found in (("X:100", "X"), ("23:100", "23"), ("chr26:100", "26")):
+        filtered, _ = apply_qc(cattle(), replace(OPEN, extract=frozenset({listed})))
+        assert list(filtered.variants.chrom) == [found]
+
+
+def test_numbers_of_humans_are_sex_chromosomes(caplog: pytest.LogCaptureFixture) -> None:
+    matrix, _ = simulate_structure(5, 2, 10, 4, 0.1)
+    numbered = with_variants(matrix, chrom=["1", "2", "23", "26"])
+    lettered = with_variants(matrix, chrom=["1", "2", "X", "MT"])
+    for human, other in ((numbered, ("X", "MT")), (lettered, ("23", "26"))):
+        for names in (("23", "26"), ("X", "MT")):
+            assert apply_qc(human, replace(OPEN, chromosomes=names))[0].n_variants == 2
+        listed = frozenset(f"{name}:{pos}" for name, pos in zip(other, human.variants.pos[2:], strict=True))
+        assert apply_qc(human, replace(OPEN, autosomes_only=False, exclude=listed))[0].n_variants == 2
+    assert not caplog.records
+    assert list(apply_qc(numbered, OPEN)[0].variants.chrom) == ["1", "2"]
+    assert "2 variants on chromosomes 23, 26 are left out" in caplog.text
+    assert "--all-contigs --build none" in caplog.text
+    caplog.clear()
+    assert list(apply_qc(lettered, OPEN)[0].variants.chrom) == ["1", "2"]
+    assert not caplog.records
 
 
 def test_long_range_ld_stays_with_a_warning_where_the_build_is_unknown(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ import pytest
 from helpers import matrix_of
 
 from genovi.errors import DataError
-from genovi.genotypes.idlists import match_variants, read_id_list
+from genovi.genotypes.idlists import VariantList, named_samples, read_id_list
 from genovi.genotypes.regions import normalise_chromosomes
 
 
@@ -25,6 +25,9 @@ from genovi.genotypes.regions import normalise_chromosomes
         ("rs1\n1:5\n", "variants", {"rs1", "1:5"}),
         ("rs1 G 0.5\nrs2 A 0.1\n", "variants", {"rs1", "rs2"}),
         ("#CHROM\tPOS\tID\n1\t5\trs1\n", "variants", {"rs1"}),
+        ("\ufeffa\nb\n", "samples", {"a", "b"}),
+        ("\ufeff#FID IID\nf a\n", "samples", {"a"}),
+        ("\ufeffrs1\nrs2\n", "variants", {"rs1", "rs2"}),
     ],
 )
 def test_lists_in_the_shapes_plink_takes(tmp_path: Path, text: str, kind: str, ids: set[str]) -> None:
@@ -32,6 +35,34 @@ def test_lists_in_the_shapes_plink_takes(tmp_path: Path, text: str, kind: str, i
     assert read_id_list(tmp_path / "list", kind) == ids
     (tmp_path / "list.gz").write_bytes(gzip.compress(text.encode()))
     assert read_id_list(tmp_path / "list.gz", kind) == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("f1 a\nf2\tb\n", {"f1\ta", "f2\tb"}),
+        ("a\nf2 b\n", {"a", "f2\tb"}),
+        ("#FID IID SEX\nf1 a 1\n", {"f1\ta"}),
+        ("#IID SEX\na 1\n", {"a"}),
+        ("#IID FID\na f1\n", {"f1\ta"}),
+        ("# a comment\nf1 a\n", {"f1\ta"}),
+    ],
+)
+def test_families_where_they_are_asked_for(tmp_path: Path, text: str, ids: set[str]) -> None:
+    (tmp_path / "list").write_text(text)
+    assert read_id_list(tmp_path / "list", families=True) == ids
+    assert read_id_list(tmp_path / "list") == {one.split("\t")[-1] for one in ids}
+
+
+def test_variants_have_no_families(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("rs1 G\n#CHROM ID\n1 rs2\n")
+    assert read_id_list(tmp_path / "list", "variants", families=True) == {"rs1", "rs2"}
+
+
+def test_families_and_individuals_by_the_names_of_samples() -> None:
+    ids = frozenset({"f1\t1", "f2\t2", "f1_3", "9"})
+    assert named_samples(ids, ("f1_1", "f2_1", "f1_2", "f2_2", "f1_3")) == {"f1_1", "f2_2", "f1_3", "9"}
+    assert named_samples(ids, ("1", "2", "f1_3")) == {"1", "2", "f1_3", "9"}
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "#IID\n"])
@@ -58,6 +89,7 @@ def test_variants_match_by_name_place_and_alleles() -> None:
             "rs99",
         }
     )
-    listed, unmatched = match_variants(table, chroms, ids)
+    found = VariantList(ids)
+    listed, unmatched = found.matches(table, chroms), found.unmatched
     assert listed.tolist() == [True, True, True, True, False]
     assert unmatched == {"rs99", f"2:{table.pos[4]}:{table.ref[4]}:{other}"}

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import matrix_of, needs, real_data
+from helpers import matrix_of, needs, real_data, variant_kinds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genovi.errors import ConfigError
 from genovi.genotypes.counting import allele_counts
-from genovi.genotypes.filtering import variant_kinds
 from genovi.genotypes.ld import indep_pairwise
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.reading import open_genotypes

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from genovi.genotypes.matching import LEAST_EVIDENCE, STATUSES, align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix, VariantTable, pack
+from genovi.genotypes.querying import _Wanted
 
 Record = tuple[str, int, str, str]  # chromosome, position, REF, ALT
 
@@ -125,6 +126,20 @@ def test_prefixes_of_chromosomes_make_no_difference(model: str, data: str) -> No
 def test_contigs_that_are_not_human_match_by_their_own_name() -> None:
     assert status_of(("scaffold_7", 5, "A", "G"), ("scaffold_7", 5, "A", "G")) == "matched"
     assert status_of(("scaffold_7", 5, "A", "G"), ("scaffold_8", 5, "A", "G")) == "absent"
+
+
+def test_numbers_are_sex_chromosomes_in_humans_alone() -> None:
+    for model, data, status in (
+        (("22", "X"), ("22", "23"), ["matched", "matched"]),
+        (("22", "chr26"), ("22", "MT"), ["matched", "matched"]),
+        (("22", "23", "27"), ("22", "X", "27"), ["matched", "absent", "matched"]),
+        (("22", "23", "27"), ("22", "23", "27"), ["matched"] * 3),
+    ):
+        found = match_variants(*(table([(chrom, 5, "A", "G") for chrom in names]) for names in (model, data)))
+        assert found.table()["STATUS"].tolist() == status
+        others = replace(found.variants, id=np.full(len(model), ".", dtype=object))
+        wanted = _Wanted(others).mask(table([(chrom, 5, "A", "G") for chrom in data]))
+        assert wanted.tolist() == [one == "matched" for one in status]
 
 
 def test_dosages_follow_the_counted_allele() -> None:

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from genovi.errors import DataError
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, pack
+from genovi.genotypes.reading import open_genotypes
 
 dosage_arrays = hnp.arrays(np.int8, st.tuples(st.integers(0, 9), st.integers(0, 13)), elements=st.integers(-1, 2))
 
@@ -83,23 +84,17 @@ def test_packed_rows_must_fit_the_samples() -> None:
         GenotypeMatrix(matrix.packed, tuple("abcde"), matrix.variants)
 
 
-def test_concatenation_keeps_order_and_merges_facts() -> None:
+def test_parts_in_memory_keep_their_order_and_merges_facts() -> None:
     whole = matrix_of(np.random.default_rng(2).integers(-1, 3, size=(10, 5)).astype(np.int8))
     facts = (InputFacts(("VCF",), ("b37",), {"1": 5}, 1, 2, 3), InputFacts(("BCF",), ("b37",), {"2": 6}, 10, 20, 30))
     parts = [
         GenotypeMatrix(whole.packed[rows], whole.samples, whole.variants.take(rows), "part", fact)
         for rows, fact in zip((slice(0, 4), slice(4, 10)), facts, strict=True)
     ]
-    joined = GenotypeMatrix.concatenate(parts)
+    joined = open_genotypes(parts)
     np.testing.assert_array_equal(joined.dosages(), whole.dosages())
     assert list(joined.variants.id) == list(whole.variants.id)
     assert joined.facts == InputFacts(("VCF", "BCF"), ("b37",), {"1": 5, "2": 6}, 11, 22, 33)
-
-
-def test_concatenation_of_other_samples_is_refused() -> None:
-    one = matrix_of(np.zeros((1, 2), dtype=np.int8))
-    with pytest.raises(DataError, match="samples differ"):
-        GenotypeMatrix.concatenate([one, one.take_samples(np.array([1, 0]))])
 
 
 def test_variant_tables_concatenate_by_field() -> None:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import assert_same, matrix_of, needs, real_data, simulate_structure
+from helpers import assert_same, matrix_of, needs, real_data, run_tool, simulate_structure
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from genovi.errors import DataError
+from genovi.genotypes.converting import convert
 from genovi.genotypes.counting import allele_counts
-from genovi.genotypes.reading import open_genotypes
+from genovi.genotypes.idlists import read_id_list
+from genovi.genotypes.quality import QCConfig
+from genovi.genotypes.reading import open_genotypes, open_sources
 from genovi.genotypes.writing import write_plink1
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 13))
@@ -130,6 +133,35 @@ def test_malformed_tables_are_named_by_line(fileset: Path, suffix: str, old: str
     with pytest.raises(DataError, match=message.split(".*")[0]) as caught:
         open_genotypes([fileset])
     assert all(part in str(caught.value) for part in message.split(".*"))
+
+
+def test_repeated_iids_are_warned_of_once(fileset: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fam, bim = Path(f"{fileset}.fam"), Path(f"{fileset}.bim")
+    fam.write_text("".join(f"f{i} s{i // 2} 0 0 0 -9\n" for i in range(30)))
+    for text in (bim.read_text(), "\n" + bim.read_text()):  # the second is read line by line
+        bim.write_text(text)
+        with open_sources([fileset]) as sources:
+            assert sources[0].samples[1] == "f1_s0"
+            list(sources[0].batches(None))
+            assert sources[0].whole is not None
+            sources[0].whole()
+        assert caplog.text.count("FID_IID") == 1
+        caplog.clear()
+
+
+def test_lists_of_plink_name_samples_whose_iids_repeat(fileset: Path, tmp_path: Path) -> None:
+    fam = Path(f"{fileset}.fam")
+    fam.write_text("".join(f"f{i % 2} s{i // 2} 0 0 0 -9\n" for i in range(30)))
+    (tmp_path / "list").write_text("f1 s0\nf0 s1\n")
+    listed = read_id_list(tmp_path / "list", families=True)
+    out = tmp_path / "out"
+    everything = QCConfig(maf=0, geno=1, mind=1, indep_pairwise=None, autosomes_only=False)
+    run_tool(needs("plink2"), "--bfile", fileset, "--keep", tmp_path / "list", "--make-just-fam", "--out", out)
+    expected = ["_".join(line.split()[:2]) for line in Path(f"{out}.fam").read_text().splitlines()]
+    assert convert([fileset], tmp_path / "kept", replace(everything, keep=listed)).n_samples == 2
+    assert list(open_genotypes([tmp_path / "kept"]).samples) == expected == ["f1_s0", "f0_s1"]
+    convert([fileset], tmp_path / "left", replace(everything, remove=listed))
+    assert not {"f1_s0", "f0_s1"} & set(open_genotypes([tmp_path / "left"]).samples)
 
 
 def test_repeated_iids_become_family_and_individual(fileset: Path, caplog: pytest.LogCaptureFixture) -> None:

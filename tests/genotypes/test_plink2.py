@@ -127,6 +127,11 @@ BAD: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "fewer variants": (".pvar", lines_of(lambda rows: rows[:-1]), r"40 variants x 30 samples.*\.pvar has 39 variants"),
     "fewer samples": (".psam", lines_of(lambda rows: rows[:-1]), r"40 variants x 30 samples.*\.psam 29"),
     "twice": (".psam", lines_of(lambda rows: [*rows[:-1], rows[-2]]), r"'0_s29' occurs twice"),
+    "by SID alone": (
+        ".psam",
+        lambda data: b"#FID\tIID\tSID\n" + b"".join(b"f\tx\t%d\n" % i for i in range(30)),
+        r"'f_x' occurs twice .*differ by SID alone",
+    ),
     "no IID": (".psam", lambda data: b"#FID\tNAME\nf\ts1\n", r"no column IID"),
     "cut .psam": (".psam", lambda data: data + b"x\n", r"1 columns, expected 2.*p\.psam, line 32"),
     "no ALT": (".pvar", lambda data: data.replace(b"\tALT", b"\tX"), r"no column ALT.*line 1"),

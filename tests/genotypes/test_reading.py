@@ -10,8 +10,14 @@ import pytest
 from helpers import matrix_of, needs, real_data, run_tool, vcf_text, write_vcf
 
 from genovi.errors import ConfigError, DataError, GenoviError, MismatchError
-from genovi.genotypes.filtering import QCConfig, apply_qc
-from genovi.genotypes.reading import describe, input_files, open_genotypes
+from genovi.genotypes.counting import allele_counts
+from genovi.genotypes.filtering import apply_qc, filter_sources
+from genovi.genotypes.matrix import InputFacts
+from genovi.genotypes.memory import UNBOUNDED
+from genovi.genotypes.quality import QCConfig
+from genovi.genotypes.querying import read_query
+from genovi.genotypes.reading import describe, input_files, open_genotypes, open_sources
+from genovi.genotypes.suitability import Demands, Target, fit_to_model
 from genovi.genotypes.writing import write_plink1
 
 
@@ -89,6 +95,47 @@ def test_a_raw_file_is_told_to_lack_places(tmp_path: Path) -> None:
     (tmp_path / "a.raw").write_text("FID IID PAT MAT SEX PHENOTYPE rs1_A\nf s 0 0 1 -9 2\n")
     with pytest.raises(DataError, match="lacks positions and alleles"):
         open_genotypes([tmp_path / "a.raw"])
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_files_of_different_builds_are_refused_by_name(whole, first: int) -> None:
+    headers = (InputFacts(contig_lengths={"2": 243199373, "3": 198022430}), InputFacts(references=("GRCh38.fa",)))
+    parts = [
+        replace(whole.take_variants(np.arange(start, start + 15)), source=f"{name}.vcf", facts=facts)
+        for start, name, facts in zip((0, 15), "ab", headers, strict=True)
+    ]
+    inputs = [parts[first], parts[1 - first]]
+    said = r"different genome builds .*a\.vcf is on GRCh37 .*b\.vcf is on GRCh38" if first == 0 else r"b\.vcf .*a\.vcf "
+    config = QCConfig(maf=0, geno=1, mind=1, indep_pairwise=None)
+    with pytest.raises(MismatchError, match=said):
+        open_genotypes(inputs)
+    with open_sources(inputs) as sources, pytest.raises(MismatchError, match=said):
+        filter_sources(sources, config, UNBOUNDED)
+    with open_sources(inputs) as sources:
+        assert filter_sources(sources, replace(config, build="GRCh37"), UNBOUNDED)[1].build.build == "GRCh37"
+    summary = describe(inputs)
+    assert summary.build == "unknown"
+    assert "a.vcf is on GRCh37 (2 contig lengths of the header)" in summary.build_reason
+    assert "b.vcf is on GRCh38 (the header names the reference GRCh38.fa)" in summary.build_reason
+    query, target = (
+        read_query(inputs, whole.variants),
+        Target(whole.variants, allele_counts(whole).frequency, "GRCh37", "run"),
+    )
+    with pytest.raises(MismatchError, match=said):
+        fit_to_model(target, query)
+    assert fit_to_model(target, query, Demands(build="GRCh37"))[1].usable == 1
+
+
+def test_files_without_a_build_join_those_with_one(whole) -> None:
+    parts = [whole.take_variants(np.arange(start, start + 15)) for start in (0, 15)]
+    facts = InputFacts(references=("GRCh38.fa",))
+    assert describe([replace(parts[0], facts=facts), parts[1]]).build == "GRCh38"
+    beyond = parts[1].variants.pos.copy()
+    beyond[-1] = 249_000_000  # chromosome 1 is shorter in GRCh38
+    chrom = np.full(15, "1", dtype=object)
+    moved = replace(parts[1], source="b", variants=replace(parts[1].variants, pos=beyond, chrom=chrom))
+    with pytest.raises(MismatchError, match="1 variants lie beyond the ends of GRCh38"):
+        open_genotypes([replace(parts[0], facts=facts), moved])
 
 
 def test_the_same_input_twice_is_refused(tmp_path: Path, whole) -> None:

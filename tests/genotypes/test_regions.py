@@ -18,15 +18,18 @@ from genovi.genotypes.regions import (
     in_long_range_ld,
     normalise_chromosome,
     parse_chromosomes,
+    why_not_human,
 )
 
 
 @pytest.mark.parametrize(
     ("written", "name"),
     [
-        ("chr1", "1"), ("1", "1"), ("Chr01", "1"), ("CHR22", "22"), ("23", "X"), ("chrX", "X"), ("x", "X"), ("24", "Y"),
-        ("25", "XY"), ("26", "MT"), ("chrM", "MT"), ("M", "MT"), ("MT", "MT"), ("NC_000001.11", "1"),
-        ("NC_000023.10", "X"), ("27", "27"), ("2L", "2L"), ("chr2L", "2L"), ("locus_137", "locus_137"), ("chr", "chr"),
+        ("chr1", "1"), ("1", "1"), ("Chr01", "1"), ("CHR22", "22"), ("chr23", "23"), ("chrX", "X"), ("x", "X"),
+        ("26", "26"), ("PAR1", "XY"), ("chrM", "MT"), ("M", "MT"), ("MT", "MT"), ("NC_000001.11", "1"),
+        ("NC_000023.10", "X"), ("NC_000024.9", "Y"), ("NC_012920.1", "MT"),
+        ("NC_000067.6", "NC_000067.6"),
+        ("27", "27"), ("2L", "2L"), ("chr2L", "2L"), ("locus_137", "locus_137"), ("chr", "chr"),
         ("GL000192.1", "GL000192.1"),
     ],
 )  # fmt: skip
@@ -36,16 +39,50 @@ def test_chromosome_names(written: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "name"),
+    [("23", "X"), ("chr24", "Y"), ("25", "XY"), ("26", "MT"), ("27", "27"), ("22", "22"), ("X", "X")],
+)
+def test_numbers_that_plink_gives_to_human_chromosomes(written: str, name: str) -> None:
+    assert normalise_chromosome(written, human=True) == name
+
+
+@pytest.mark.parametrize(
     ("names", "human"),
     [
         (["1", "2", "22"], True), (["chr20"], True), (["chrX", "chrM"], True), (["1", "GL000192.1", "hs37d5"], True),
         (["chr1", "chr1_KI270706v1_random", "chrUn_KI270302v1", "chr6_GL000250v2_alt"], True),
         (["1", "38"], False), (["locus_1", "1"], False), (["2L", "X"], False), (["GL000192.1"], False), ([], False),
-        (["0"], False),
+        (["0"], False), (["1", "23", "24", "25", "26"], True), (["23"], True), (["25"], False),
+        (["1", "23", "24", "MT", "XY"], True),  # EIGENSTRAT, whose 90 and 91 are MT and XY
+        ([*map(str, range(1, 27)), "X"], False), ([*map(str, range(1, 26)), "MT"], False),  # sheep, zebrafish
+        ([*map(str, range(1, 30)), "X", "Y", "MT"], False), (["1", "24", "Y"], False),
+        (["NC_000001.11", "NC_000023.11", "NC_012920.1"], True), (["NC_000001.11", "NC_001807.4"], True),
+        (["NC_000067.6"], False),
     ],
 )  # fmt: skip
 def test_human_contigs(names: list[str], human: bool) -> None:
     assert are_human(names) is human
+
+
+@pytest.mark.parametrize(
+    "contig",
+    ["CHR_HG107_PATCH", "GL383563.3", "KQ090016.1", "KN538361.1", "ML143345.1", "MU273354.1", "NC_001422.1", "phiX",
+     "X_PAR", "chrUn_JTFH01000001v1_decoy", "HLA-A*01:01:01:01", "chrEBV", "NC_007605.1", "hs37d5", "chrMT", "par1"],
+)  # fmt: skip
+def test_odd_contigs_that_human_files_have(contig: str) -> None:
+    assert are_human(["chr1", "chr2", contig])
+
+
+@pytest.mark.parametrize("contig", ["GL343193.1", "KQ415657.1", "LGa", "NC_037328.1"])
+def test_contigs_of_other_species(contig: str) -> None:
+    assert why_not_human(["chr1", "chr2", contig]) == f"such as {contig}"
+
+
+def test_what_speaks_against_humans_is_named() -> None:
+    assert why_not_human(["1", "chr27"]) == "such as chr27"
+    assert why_not_human(["chr1", "chr23", "chrX"]) == "chr23 beside chrX"
+    assert why_not_human([]) == "no chromosome is named"
+    assert why_not_human(["1"]) is None
 
 
 def at(places: list[tuple[str, int]], facts: InputFacts | None = None) -> GenotypeMatrix:
@@ -119,7 +156,8 @@ def test_mhc_and_both_edges_lie_inside(build: str) -> None:
 
 
 def test_lists_of_chromosomes() -> None:
-    assert parse_chromosomes("1-3, chr22,X,23") == ("1", "2", "3", "22", "X")
+    assert parse_chromosomes("1-3, chr22,X,23") == ("1", "2", "3", "22", "X", "23")
+    assert parse_chromosomes("1-3, chr22,X,23", human=True) == ("1", "2", "3", "22", "X")
     assert parse_chromosomes("chr1-2,locus_9") == ("1", "2", "locus_9")
     for wrong in ("", ",", "5-2", "0-3"):
         with pytest.raises(ConfigError):

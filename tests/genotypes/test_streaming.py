@@ -53,7 +53,7 @@ def generated(rng: np.random.Generator, folder: Path) -> list[Path]:
         here = sorted(rng.integers(0, len(contigs), size=int(rng.integers(0 if number else 1, 30))).tolist())
         for place in here:
             pos = int(rng.integers(1, pos)) if rng.random() < 0.02 else pos + int(rng.integers(0, 4))
-            alt = str(rng.choice(["C", "C", "C", "C", "G,T", "<DEL>", "CAT", "."]))
+            alt = str(rng.choice(["C", "C", "C", "T", "G,T", "<DEL>", "CAT", "."]))
             frequency = rng.choice([0.0, 0.02, 0.3, 0.9])
             alleles = (rng.random((n_samples, 2)) < frequency).astype(int)
             gone = rng.random(n_samples) < np.maximum(holes, rng.choice([0.0, 0.0, 0.2]))

@@ -10,10 +10,11 @@ import pytest
 from helpers import simulate_structure
 
 from genovi.errors import ConfigError, MismatchError
-from genovi.genotypes.counting import allele_counts, allele_frequency
+from genovi.genotypes.counting import allele_counts
 from genovi.genotypes.matching import VariantMatch, align, match_variants
 from genovi.genotypes.matrix import GenotypeMatrix, InputFacts, VariantTable, pack
 from genovi.genotypes.querying import Query
+from genovi.genotypes.reading import open_genotypes
 from genovi.genotypes.suitability import Demands, Target, fit_to_model, shared_identifiers, variant_sites_only
 
 GRCH37 = InputFacts(references=("GRCh37",))
@@ -23,14 +24,14 @@ PAIRS = {"A": "T", "C": "G", "G": "C", "T": "A"}
 
 def cohort(n_per: int = 20, n_variants: int = 600, fst: float = 0.1) -> GenotypeMatrix:
     matrix, _ = simulate_structure(5, 3, n_per, n_variants, fst)
-    frequency = allele_frequency(matrix)
+    frequency = allele_counts(matrix).frequency
     kept = matrix.take_variants((frequency > 0.02) & (frequency < 0.98))
     names = np.array([f"rs{i + 1}" for i in range(kept.n_variants)], dtype=object)
     return replace(kept, variants=replace(kept.variants, id=names), source="new.vcf")
 
 
 def target_of(matrix: GenotypeMatrix, build: str = "GRCh37") -> Target:
-    return Target(matrix.variants, allele_frequency(matrix), build, "run")
+    return Target(matrix.variants, allele_counts(matrix).frequency, build, "run")
 
 
 def fits(target: Target, matrix: GenotypeMatrix, demands: Demands | None = None) -> tuple[GenotypeMatrix, VariantMatch]:
@@ -187,7 +188,7 @@ def test_variants_that_come_twice_are_warned_of_where_they_contradict(caplog: py
         if said:
             genotypes[1, 4] = (genotypes[1, 4] + 1) % 3
         caplog.clear()
-        twice = GenotypeMatrix.concatenate([matrix, replace(again, packed=pack(genotypes))])
+        twice = open_genotypes([matrix, replace(again, packed=pack(genotypes))])
         with caplog.at_level(logging.WARNING, "genovi"):
             aligned, _ = fits(target_of(matrix), twice)
         np.testing.assert_array_equal(aligned.dosages(), matrix.dosages())
@@ -215,7 +216,7 @@ def test_a_call_set_of_variant_sites_is_told(caplog: pytest.LogCaptureFixture, n
 def test_variant_sites_are_not_taken_for_exchanged_alleles(caplog: pytest.LogCaptureFixture) -> None:
     """Where ALT is the rarer allele everywhere, ALT that is there nearly always looks as if it were REF."""
     matrix = cohort(n_variants=6000, fst=0.05)
-    rare = matrix.take_variants(allele_frequency(matrix) < 0.4)
+    rare = matrix.take_variants(allele_counts(matrix).frequency < 0.4)
     query = carried(rare, np.arange(1))
     with caplog.at_level(logging.WARNING, "genovi"):
         fits(target_of(rare), query, Demands(0.1))
@@ -227,7 +228,7 @@ def test_variant_sites_are_not_taken_for_exchanged_alleles(caplog: pytest.LogCap
 def test_exchanged_alleles_are_not_taken_for_variant_sites(n: int) -> None:
     """Rare alleles counted the wrong way round are there nearly always, as ALT is where only its sites are listed."""
     matrix = cohort(n_variants=15_000, fst=0.05)
-    rare = matrix.take_variants(allele_frequency(matrix) < 0.1)
+    rare = matrix.take_variants(allele_counts(matrix).frequency < 0.1)
     half = rare.take_samples(np.arange(n)).take_variants(np.arange(0, rare.n_variants, 2))
     dosages = half.dosages()
     turned = replace(half, packed=pack(np.where(dosages >= 0, 2 - dosages, dosages)))
@@ -237,7 +238,7 @@ def test_exchanged_alleles_are_not_taken_for_variant_sites(n: int) -> None:
 
 def test_variant_sites_are_told_with_alleles_exchanged_and_beside_missing_genotypes() -> None:
     matrix = cohort(n_variants=3000, fst=0.05)
-    frequency = allele_frequency(matrix)
+    frequency = allele_counts(matrix).frequency
     some = matrix.take_samples(np.arange(3))
     dosages = np.where(some.dosages() == 0, -1, some.dosages()).astype(np.int8)  # `bcftools merge` of three such files
     merged = GenotypeMatrix(pack(dosages), some.samples, some.variants)

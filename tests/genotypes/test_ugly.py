@@ -13,8 +13,9 @@ import pytest
 from helpers import real_data
 
 from genovi.errors import GenoviError
-from genovi.genotypes.filtering import QCConfig, apply_qc
+from genovi.genotypes.filtering import apply_qc
 from genovi.genotypes.matrix import GenotypeMatrix
+from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import describe, open_genotypes
 
 SECONDS = 1200  # no machine is so busy; a hang ends the run

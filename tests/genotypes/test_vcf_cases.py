@@ -15,7 +15,8 @@ from vcfs import HEADER, read, record, vcf
 
 from genovi.errors import DataError
 from genovi.genotypes import pieces
-from genovi.genotypes.filtering import QCConfig, apply_qc
+from genovi.genotypes.filtering import apply_qc
+from genovi.genotypes.quality import QCConfig
 from genovi.genotypes.reading import open_genotypes
 
 

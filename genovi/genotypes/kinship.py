@@ -243,7 +243,7 @@ def warn_of_relatives(matrix: GenotypeMatrix) -> str:
         closest = int(pairs.kinship.argmax())
         logger.warning(
             "%d pair%s of close relatives (kinship above %.3g) among %d samples, %s%s and %s, can make clusters of "
-            "their own: --king-cutoff %g trains without them and embeds them afterwards",
+            "their own: genovi train --king-cutoff %g leaves them out and embeds them afterwards",
             len(pairs), "s" if len(pairs) > 1 else "", cutoff, matrix.n_samples, "such as " if len(pairs) > 1 else "",
             matrix.samples[pairs.first[closest]], matrix.samples[pairs.second[closest]], SECOND_DEGREE,
         )  # fmt: skip

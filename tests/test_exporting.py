@@ -460,6 +460,23 @@ def test_a_card_says_what_the_files_say() -> None:
     assert "PERSON" not in text
 
 
+@pytest.mark.parametrize(("contigs", "shown", "more"), [(22, 22, 0), (75, 30, 45)])
+def test_a_card_lists_chromosomes_whole(here: Path, contigs: int, shown: int, more: int) -> None:
+    lines = gzip.decompress(members_of()[VARIANTS]).decode().splitlines()
+    column = lines[0].split("\t").index("CHROM")
+    for i, line in enumerate(lines[1:]):
+        cells = line.split("\t")
+        cells[column] = f"contig{i % contigs + 1}"
+        lines[i + 1] = "\t".join(cells)
+    table = gzip.compress(("\n".join(lines) + "\n").encode())
+    (here / "wide.genovi").write_bytes(pack(members_of() | {VARIANTS: table}))
+    row = next(line for line in typed("card", "wide.genovi").stdout.splitlines() if line.startswith("| chromosomes"))
+    assert row.count("contig") == shown
+    assert f"contig{shown} (" in row
+    assert row.endswith(f", and {more} more |" if more else ") |")
+    assert "..." not in row
+
+
 def test_a_card_gives_the_format_version_of_the_file(here: Path) -> None:
     assert f"| format version | {FORMAT_VERSION} |" in typed("card", "model.genovi").stdout
     (here / "old.genovi").write_bytes(with_manifest(lambda m: m.update(format_version=FORMAT_VERSION - 1)))

@@ -301,6 +301,7 @@ def test_embed_keeps_existing_outputs_unless_forced(shell: Any, trained: Path, t
         (["OLD", "--pcs", "75"], 3, "--pcs auto"),
         (["OLD", "--latent-dim", "0"], 2, "--latent-dim"),
         (["OLD", "--keep", "absent.txt"], 3, "absent.txt"),
+        (["OLD", "--keep", "empty.txt"], 3, "--keep names nothing (empty.txt)"),
         (["OLD", "--chr", "30-20"], 2, "--chr"),
         (["OLD", "--chr", "21", "--maf", "0.5"], 3, "variant"),
         (["OLD", "--out", "other.tsv/run"], 5, "cannot write"),
@@ -310,6 +311,7 @@ def test_embed_keeps_existing_outputs_unless_forced(shell: Any, trained: Path, t
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_train_refuses(shell: Any, trained: Path, tmp_path: Path, words: list[str], code: int, said: str) -> None:
+    (tmp_path / "empty.txt").touch()
     (tmp_path / "empty.vcf").touch()
     (tmp_path / "other.tsv").write_text("sample\tpop\nx1\tA\nx2\tB\n")
     paths = {"OLD": str(trained / "old.vcf.gz"), "NEW": str(trained / "new.vcf")}

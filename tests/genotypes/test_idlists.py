@@ -37,7 +37,7 @@ def test_lists_in_the_shapes_plink_takes(tmp_path: Path, text: str, kind: str, i
 @pytest.mark.parametrize("text", ["", "\n\n", "#IID\n"])
 def test_empty_lists_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "list").write_text(text)
-    with pytest.raises(DataError, match=r"empty file|no samples on the list"):
+    with pytest.raises(DataError, match="no samples on the list"):
         read_id_list(tmp_path / "list")
     with pytest.raises(DataError, match="no such file"):
         read_id_list(tmp_path / "absent")

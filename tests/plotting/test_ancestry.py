@@ -18,7 +18,7 @@ from genovi.labels import SampleLabels
 from genovi.plotting.ancestry import ancestry_figure, plot_ancestry
 from genovi.plotting.coloring import ColorBy
 from genovi.plotting.composing import AncestryOptions
-from genovi.plotting.figures import style
+from genovi.plotting.figures import Sheet, style
 from genovi.plotting.known import SUPER_POPULATIONS
 from genovi.plotting.palette import GREY, make_palette
 from genovi.plotting.panel import scatter
@@ -312,3 +312,25 @@ def test_one_axis_beside_two() -> None:
 def test_no_such_column() -> None:
     with pytest.raises(ConfigError, match="did you mean 'pop'"):
         ancestry_figure([cohort()], labels=panel(), options=AncestryOptions(by=ColorBy("popp")))
+
+
+@pytest.mark.parametrize(("suffix", "lines"), [(".png", 1), (".pdf", 1), (".svg", 0)])
+def test_letters_that_the_font_lacks_are_named_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, lines: int
+) -> None:
+    labels = SampleLabels(cohort().samples, {"pop": ("\u4e2d\u6587 \xe4\u2013", "B") * (len(cohort().samples) // 2)})
+    figure = tmp_path / f"figure{suffix}"
+    plot_ancestry([cohort()], figure, labels=labels)
+    assert figure.stat().st_size > 1000
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == lines
+    assert all("DejaVu Sans cannot draw \u4e2d \u6587: " in line and "--style FILE" in line for line in said)
+
+
+def test_a_style_brings_the_font_that_has_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    family = tmp_path / "fonts.mplstyle"
+    family.write_text("font.family: DejaVu Sans, Last Resort High-Efficiency\n")  # it comes with matplotlib
+    labels = SampleLabels(cohort().samples, {"pop": ("\u4e2d", "B") * (len(cohort().samples) // 2)})
+    options = AncestryOptions(sheet=Sheet(style=str(family)))
+    plot_ancestry([cohort()], tmp_path / "figure.png", labels=labels, options=options)
+    assert not [record for record in caplog.records if record.name == "genovi"]

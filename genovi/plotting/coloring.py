@@ -115,6 +115,13 @@ def color_samples(embeddings: Sequence[Embedding], labels: SampleLabels | None, 
     return Coloring(palette, populations)
 
 
+def shows_clusters(labels: SampleLabels | None, by: ColorBy) -> bool:
+    """Whether ``color_samples`` shows the model's clusters, rather than populations."""
+    if labels is None:
+        return by.color in (None, "CLUSTER")
+    return by.color == "CLUSTER" and "CLUSTER" not in labels.columns
+
+
 def grouped_populations(labels: SampleLabels, column: str | None = None, group: str | None = None) -> dict[str, str]:
     """Group of each population of a label file: the one that most of its samples have, "" where there are none.
 

@@ -150,6 +150,11 @@ def _own_settings(name: str) -> dict[str, Any]:
     return {str(key): value for key, value in settings.items() if key in kept}
 
 
+def counted(n: int, noun: str) -> str:
+    """A number and its noun: 1 sample, 2,504 samples."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def scaled(points: float) -> float:
     """A length that was chosen for genovi's font size, at the font size in force."""
     import matplotlib

@@ -334,3 +334,50 @@ def test_a_style_brings_the_font_that_has_them(tmp_path: Path, caplog: pytest.Lo
     options = AncestryOptions(sheet=Sheet(style=str(family)))
     plot_ancestry([cohort()], tmp_path / "figure.png", labels=labels, options=options)
     assert not [record for record in caplog.records if record.name == "genovi"]
+
+
+def test_samples_outside_the_limits_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    embedding = cohort()
+    x0, x1 = np.quantile(embedding.mean[:, 0], [0.25, 0.75])
+    out = int(((embedding.mean[:, 0] < x0) | (embedding.mean[:, 0] > x1)).sum())
+    some = AncestryOptions(limits=(x0, x1, -1e3, 1e3))
+    summary = plot_ancestry([embedding], tmp_path / "some.svg", labels=panel(), options=some)
+    assert summary.outside == out > 0
+    assert summary.lines()[0].endswith(f" populations, {out} outside --limits")
+    assert not caplog.records
+    none = AncestryOptions(limits=(900.0, 901.0, 900.0, 901.0))
+    summary = plot_ancestry([embedding], tmp_path / "none.svg", labels=panel(), options=none)
+    assert summary.outside == len(embedding.samples)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith(f"none of the {len(embedding.samples)} samples of ")
+    assert f"from {embedding.mean[:, 0].min():.3g} to {embedding.mean[:, 0].max():.3g}" in said
+
+
+def test_limits_count_a_sample_once_whatever_the_panels(tmp_path: Path) -> None:
+    embedding = cohort()
+    line = np.linspace(0.0, 1.0, len(embedding.samples))
+    cube = replace(embedding, mean=np.column_stack([line, line, line]), std=None)
+    summary = plot_ancestry([cube], tmp_path / "f.svg", options=AncestryOptions(limits=(0.0, 0.5, 0.0, 1.0)))
+    assert summary.outside == (line > 0.5).sum()
+
+
+@pytest.mark.parametrize("limits", [(0, np.inf, 0, 1), (-1e300, 1e300, 0, 1), (np.nan, 1, 0, 1), (1, 0, 0, 1)])
+def test_limits_that_are_none(limits: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ConfigError, match="--limits"):
+        AncestryOptions(limits=limits)
+
+
+@pytest.mark.parametrize(("clusters", "said"), [(1, "1 cluster"), (3, "3 clusters")])
+def test_clusters_are_not_called_populations(tmp_path: Path, clusters: int, said: str) -> None:
+    embedding = replace(cohort(), cluster=np.arange(len(cohort().samples)) % clusters + 1)
+    n = f"{len(embedding.samples):,}"
+    for labels, by in ((None, ColorBy()), (None, ColorBy("CLUSTER")), (panel(), ColorBy("CLUSTER"))):
+        options = AncestryOptions(by=by)
+        summary = plot_ancestry([embedding], tmp_path / "f.svg", labels=labels, options=options, force=True)
+        assert summary.lines() == [f"{tmp_path / 'f.svg'}: {n} samples, {said}"]
+
+
+def test_a_query_without_labels_counts_no_populations(tmp_path: Path) -> None:
+    query = replace(cohort(), samples=tuple(f"new{i}" for i in range(len(cohort().samples))), method="new")
+    summary = plot_ancestry([cohort()], tmp_path / "f.svg", query=query.take(np.arange(1)))
+    assert summary.lines() == [f"{tmp_path / 'f.svg'}: 1 sample"]

@@ -162,7 +162,7 @@ def outside_limits(shown: Sequence[Embedding], options: AncestryOptions) -> set[
     low, high = np.array(options.limits).reshape(2, 2).T
     for embedding in shown:
         points = embedding.mean[:, np.array(_pairs(embedding.n_dimensions, options))]  # (n, panels, 2)
-        out = ((points < low) | (points > high)).any(axis=2)
+        out: np.ndarray = np.any((points < low) | (points > high), axis=2)
         found |= {embedding.samples[i] for i in np.flatnonzero(out.any(axis=1))}
         if out.all():
             (x0, y0), (x1, y1) = points[:, 0].min(axis=0), points[:, 0].max(axis=0)

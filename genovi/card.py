@@ -22,7 +22,7 @@ from genovi.modelfiles import NEEDED, VARIANTS, WEIGHTS, damaged, inflate, read_
 
 _LONGEST = 200
 _NOT_RECORDED = "not recorded"
-_CHROMOSOMES_SHOWN = 30
+_MOST_LISTED = 30
 
 Rows = Sequence[tuple[str, object]]
 
@@ -44,8 +44,8 @@ def model_card(place: Path, labels: SampleLabels | None = None, population: str 
     name = place.absolute().name.removesuffix(".genovi")
     parts = [
         f"# Model card: {_plain(name)}",
-        "An ancestry map made by genovi: it places people by their genotypes in "
-        f"{manifest.model['latent_dim']} dimensions, near those to whom they are genetically similar.",
+        "An ancestry map made by genovi: it places samples by their genotypes in "
+        f"{manifest.model['latent_dim']} dimensions, near those to which they are genetically similar.",
         "## Model",
         _table(_model_rows(manifest, contents[WEIGHTS])),
         "## Panel",
@@ -118,17 +118,15 @@ def _panel_rows(manifest: Manifest, variants: bytes, place: Path) -> Rows:
     chromosomes, frequencies = _variants(variants, manifest.n_variants, place)
     minor = np.minimum(frequencies, 1 - frequencies)
     low, middle, high = np.quantile(minor, [0.05, 0.5, 0.95])
-    shown = [f"{name} ({count})" for name, count in list(chromosomes.items())[:_CHROMOSOMES_SHOWN]]
-    shown += [f"and {len(chromosomes) - len(shown)} more"] if len(chromosomes) > len(shown) else []
     inputs = recorded_at(manifest.summary, "provenance", "inputs")
     files = [f"{name} (SHA-256 {str(digest)[:12]}...)" for name, digest in inputs.items()] if _is_dict(inputs) else None
     return [
         ("training samples", manifest.n_samples),
         ("variants", manifest.n_variants),
-        ("chromosomes", ", ".join(shown)),
+        ("chromosomes", _listed([f"{name} ({count})" for name, count in chromosomes.items()])),
         ("minor allele frequency", f"{middle:.3f} (median), 90 % from {low:.3f} to {high:.3f}"),
         ("genome build", manifest.build),
-        ("input", None if files is None else ", ".join(files)),
+        ("input", None if files is None else _listed(files)),
     ]
 
 
@@ -193,8 +191,18 @@ def _metric_rows(manifest: Manifest) -> Rows:
     ]
 
 
+def _listed(entries: Sequence[str]) -> tuple[str, ...]:
+    """The first entries and how many more there are: each is cut where it is too long, never the list."""
+    more = len(entries) - _MOST_LISTED
+    return tuple(entries[:_MOST_LISTED]) + ((f"and {more} more",) if more > 0 else ())
+
+
 def _table(rows: Rows) -> str:
-    return "\n".join(["| what | |", "|---|---|", *(f"| {name} | {_plain(value)} |" for name, value in rows)])
+    return "\n".join(["| what | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows)])
+
+
+def _cell(value: object) -> str:
+    return ", ".join(map(_plain, value)) if isinstance(value, tuple) else _plain(value)
 
 
 def _plain(value: object) -> str:

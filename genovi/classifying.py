@@ -151,13 +151,15 @@ class Classified:
     def quality(self) -> list[str]:
         """How right the answers are, for people to read."""
         lines = []
-        for trust in self.populations.trust:
+        for i, trust in enumerate(self.populations.trust):
             coverage, error, absent, absent_error = trust.at(self.max_error)
+            # at the finest level whoever is assigned in spite of that is assigned wrongly
+            which = f", {absent_error:.1%} of these wrongly" if i else ""
             lines.append(
                 f"{trust.level}: of {trust.n} reference people classified as new ones, {coverage:.1%} are assigned, "
                 f"{error:.1%} of these wrongly; calibration error {trust.calibration_error:.3f}; most similar "
                 f"population right for {trust.accuracy:.1%}; were their own population not in the panel, {absent:.1%} "
-                f"would be assigned all the same, {absent_error:.1%} of these wrongly".replace("%", " %")
+                f"would be assigned all the same{which}".replace("%", " %")
             )
         return lines
 

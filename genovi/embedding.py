@@ -23,7 +23,7 @@ import pandas as pd
 
 from genovi.errors import ConfigError, DataError
 from genovi.files import atomic_path
-from genovi.modelfiles import EMBEDDING, read_member
+from genovi.modelfiles import EMBEDDING, has_member, read_member
 
 _ROWS_SHOWN = 8  # in a notebook
 _FIX = "give the .embedding.tsv that genovi train or genovi embed wrote"
@@ -215,6 +215,13 @@ def embedding_of(run: Path) -> Embedding:
     """
     if run.is_dir():
         return Embedding.read_tsv(run / EMBEDDING)
+    if not has_member(run, EMBEDDING):
+        raise DataError(
+            "no embedding in this export",
+            where=run,
+            why="it was written without the embedding of its training samples, which names them",
+            fix="give the folder of genovi train, or write it with genovi export RUN --keep-embedding --out FILE",
+        )
     try:
         text = read_member(run, EMBEDDING).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -237,6 +244,10 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _read_text(path: Path) -> str:
+    if path.is_dir():
+        inside = path / EMBEDDING
+        fix = f"type {inside}" if inside.is_file() else _FIX
+        raise DataError("this is a folder, not an embedding file", where=path, fix=fix)
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from genovi.errors import ConfigError, ResourceError
 
+_PROBE = ".probe"
 _SIGNS = ("genovi.log", "model.json")  # a folder that holds one of these was written by genovi
 
 
@@ -22,7 +23,12 @@ def resource_error(error: OSError, path: Path) -> ResourceError:
     """Turn an ``OSError`` met while writing ``path`` into a one-line ``ResourceError``."""
     reason = error.strerror or str(error) or type(error).__name__
     culprit = str(error.filename or "")
-    if culprit not in ("", str(path)) and ".tmp-" not in culprit:
+    there = next((folder for folder in path.parents if os.path.exists(folder)), path.parent)
+    if there.is_file():
+        reason = f"{there} is a file, not a folder"
+    elif culprit.endswith(_PROBE):  # a name of genovi's own says nothing to anybody
+        reason = f"no file can be made in {path.parent}: {reason}"
+    elif culprit not in ("", str(path)) and ".tmp-" not in culprit:
         reason = f"{reason}: {culprit}"
     return ResourceError(
         f"cannot write {path}", why=reason, fix="choose another --out, or free space and check permissions"
@@ -44,7 +50,7 @@ def check_writable(path: Path, force: bool) -> None:
             "output exists", where=path, why="it would be overwritten", fix="add --force or choose another --out"
         )
     _check_replaceable(path)
-    probe = path.parent / f".{path.name[:60]}.{uuid.uuid4().hex[:8]}.probe"
+    probe = path.parent / f".{path.name[:60]}.{uuid.uuid4().hex[:8]}{_PROBE}"
     absent = [folder for folder in (path.parent, *path.parent.parents) if not os.path.lexists(folder)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from genovi.genotypes.diploidy import check_diploid
 from genovi.genotypes.filtering import filter_sources
 from genovi.genotypes.matrix import GenotypeMatrix
 from genovi.genotypes.memory import plan_memory
+from genovi.genotypes.pipes import is_pipe
 from genovi.genotypes.quality import QCConfig, QCReport
 from genovi.genotypes.reading import describe, open_sources
 from genovi.labels import SampleLabels, match
@@ -38,7 +39,15 @@ from genovi.placing import (
     place,
     place_relatives,
 )
-from genovi.preparing import FittedComponents, assist_components, check_axes, check_samples, fit_components, nameless
+from genovi.preparing import (
+    FittedComponents,
+    assist_components,
+    check_axes,
+    check_samples,
+    fit_components,
+    nameless,
+    refuse_axes,
+)
 from genovi.provenance import Provenance
 from genovi.ranks import ALONE, Ranks
 from genovi.seeding import Seeds
@@ -105,17 +114,37 @@ class CheckpointConfig:
         return self.folder if self.folder is not None else out.with_name(out.name + SUFFIX)
 
 
-def plan_run(inputs: Sequence[Path], config: RunConfig) -> list[str]:
-    """What ``train_run`` would do, without training."""
+def plan_run(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None = None) -> list[str]:
+    """What ``train_run`` would do, without training.
+
+    Raises:
+        GenoviError: its children, as ``train_run`` for what the samples' names alone say.
+    """
+    _check_names(inputs, config, labels)
     found = describe(inputs)
     epochs = config.training.epochs_for(config.model, found.n_samples)
     return [
         *(f"would read {f.path}: {f.format}, {f.n_samples} samples x {f.n_variants} variants" for f in found.files),
-        f"would filter with {json.dumps(config.qc.thresholds())}",
+        f"would filter with {config.qc.words()}",
         f"would train a {config.model.posterior} posterior on {choose_device(config.training.device)}, "
         f"at most {epochs} epochs",
         "would write model.safetensors, model.json, variants.tsv.gz, embedding.tsv, history.csv, qc.json, genovi.log",
     ]
+
+
+def _check_names(inputs: Sequence[Path], config: RunConfig, labels: SampleLabels | None) -> None:
+    """Refuse what no quality control can mend: too few samples, or labels of none of them."""
+    if any(is_pipe(path) for path in inputs):  # it can be read only once
+        return
+    with open_sources(inputs) as sources:
+        samples, name = sources[0].samples, joined_name([source.name for source in sources])
+    check_samples(len(samples), name)
+    n = len(samples) if config.qc.keep is None else min(len(samples), len(config.qc.keep))
+    refuse_axes(config.pcs, n - 1, f"{n} samples")
+    if config.semi_supervised is not None:
+        KnownClasses.of(config.semi_supervised, labels, samples)
+    elif labels is not None:
+        match(labels, samples)
 
 
 def train_run(

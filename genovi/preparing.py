@@ -152,10 +152,19 @@ def check_axes(matrix: GenotypeMatrix, pcs: int | None) -> None:
         DataError: ``pcs`` is out of range.
     """
     n, m = matrix.n_samples, matrix.n_variants
-    if pcs is not None and not 1 <= pcs <= min(n - 1, m):
+    refuse_axes(pcs, min(n - 1, m), f"{n} samples x {m} variants")
+
+
+def refuse_axes(pcs: int | None, most: int, source: str) -> None:
+    """Refuse more components than ``most``, which is what ``source`` has.
+
+    Raises:
+        DataError: ``pcs`` is out of range.
+    """
+    if pcs is not None and not 1 <= pcs <= most:
         raise DataError(
-            f"{pcs} principal components cannot come from {n} samples x {m} variants",
+            f"{pcs} principal components cannot come from {source}",
             where=f"--pcs {pcs}",
-            why=f"there are at most {min(n - 1, m)}",
+            why=f"there are at most {most}",
             fix="--pcs auto",
         )

@@ -18,8 +18,10 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     """Non-blank lines with their numbers (from 1); comment lines, which begin with ``##``, are skipped.
 
     Raises:
-        DataError: there is no such file, it holds no text, or no line.
+        DataError: there is no such file, it is a folder, it holds no text, or no line.
     """
+    if path.is_dir():
+        raise DataError("this is a folder, not a table of labels", where=path, fix="give a panel, TSV or CSV")
     try:
         data = path.read_bytes()
     except FileNotFoundError:

@@ -407,7 +407,7 @@ def test_devices_that_are_not_there() -> None:
 
 
 def test_training_that_diverges() -> None:
-    refused(4, "try --lr", "train", "good.vcf.gz", "--out", "new", *FAST, "--batch-size", "9", "--lr", "1e30")
+    refused(4, "try --lr 5.0e-03", "train", "good.vcf.gz", "--out", "new", *FAST, "--batch-size", "9", "--lr", "1e30")
 
 
 @pytest.mark.parametrize(

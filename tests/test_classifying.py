@@ -197,7 +197,10 @@ def test_what_is_reported_is_what_held_out_people_say(made: Path) -> None:
         assert f"{level}: of {4 * N_OLD} reference people" in said
         assert trust["absent"] < 0.2  # populations lie far apart: most would be unlike all that are left
         absent = f"{100 * trust['absent']:.1f} % would be assigned all the same"
-        assert f"were their own population not in the panel, {absent}" in said
+        wrongly = (
+            "" if level == "pop" else f", {100 * trust['absent_error']:.1f} % of these wrongly"
+        )  # pop: all of them
+        assert f"were their own population not in the panel, {absent}{wrongly}\n" in said + "\n"
     assert record["levels"]["pop"]["absent_error"] == 1
     table = classes(made / "new.classes.tsv")
     assert record["levels"]["pop"]["assigned"] == (table["POP"] != "unassigned").sum()

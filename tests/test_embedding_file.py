@@ -139,7 +139,10 @@ def test_any_bytes_give_an_embedding_or_a_data_error(tmp_path_factory: pytest.Te
 def test_absent_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         Embedding.read_tsv(tmp_path / "no.tsv")
-    with pytest.raises(DataError, match=re.escape(str(tmp_path))):
+    with pytest.raises(DataError, match=re.escape(f"folder, not an embedding file ({tmp_path}): give the .embedding")):
+        Embedding.read_tsv(tmp_path)
+    (tmp_path / "embedding.tsv").touch()
+    with pytest.raises(DataError, match=re.escape(f"type {tmp_path / 'embedding.tsv'}")):
         Embedding.read_tsv(tmp_path)
 
 

@@ -148,7 +148,9 @@ def test_the_file_is_an_ordinary_zip_that_anybody_may_read(made: Path) -> None:
         (3, "not a genovi model (absent)", ["card", "absent"]),
         (3, "not a genovi model (panel.tsv)", ["card", "panel.tsv"]),
         (2, "--force", ["card", "run", "--out", "panel.tsv"]),
-        (3, "embedding.tsv", ["card", "model.genovi", "--labels", "panel.tsv"]),
+        (3, "--keep-embedding", ["card", "model.genovi", "--labels", "panel.tsv"]),
+        (3, "no embedding in this export (model.genovi)", ["cluster", "model.genovi", "--out", "x"]),
+        (3, "needs the folder of a run (model.genovi)", ["report", "model.genovi", "--out", "x.html"]),
         (3, "absent.tsv", ["card", "run", "--labels", "absent.tsv"]),
         (2, "RUN", ["card"]),
     ],
@@ -456,6 +458,23 @@ def test_a_card_says_what_the_files_say() -> None:
     other = typed("card", "model.genovi").stdout
     assert other.split("## Panel")[1].split("## Use")[0] == text.split("## Panel")[1].split("## Use")[0]
     assert "PERSON" not in text
+
+
+@pytest.mark.parametrize(("contigs", "shown", "more"), [(22, 22, 0), (75, 30, 45)])
+def test_a_card_lists_chromosomes_whole(here: Path, contigs: int, shown: int, more: int) -> None:
+    lines = gzip.decompress(members_of()[VARIANTS]).decode().splitlines()
+    column = lines[0].split("\t").index("CHROM")
+    for i, line in enumerate(lines[1:]):
+        cells = line.split("\t")
+        cells[column] = f"contig{i % contigs + 1}"
+        lines[i + 1] = "\t".join(cells)
+    table = gzip.compress(("\n".join(lines) + "\n").encode())
+    (here / "wide.genovi").write_bytes(pack(members_of() | {VARIANTS: table}))
+    row = next(line for line in typed("card", "wide.genovi").stdout.splitlines() if line.startswith("| chromosomes"))
+    assert row.count("contig") == shown
+    assert f"contig{shown} (" in row
+    assert row.endswith(f", and {more} more |" if more else ") |")
+    assert "..." not in row
 
 
 def test_a_card_gives_the_format_version_of_the_file(here: Path) -> None:

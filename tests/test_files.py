@@ -140,8 +140,21 @@ def test_unwritable_places_end_in_one_line(tmp_path: Path) -> None:
         lambda: atomic_path(path).__enter__(),
         lambda: atomic_folder(path).__enter__(),
     ):
-        with pytest.raises(ResourceError, match=r"cannot write .*file/sub/out\.tsv"):
+        with pytest.raises(ResourceError, match=r"cannot write .*file/sub/out\.tsv: .*/file is a file, not a folder"):
             attempt()
+
+
+def test_a_folder_that_takes_no_files_is_named_and_not_the_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: Path) -> None:
+        raise OSError(errno.ENOENT, "No such file or directory", str(self))  # as /proc does
+
+    monkeypatch.setattr(Path, "touch", failing)
+    with pytest.raises(ResourceError, match="no file can be made in") as caught:
+        check_writable(tmp_path / "out.tsv", force=False)
+    assert f"no file can be made in {tmp_path}: No such file or directory; choose another --out" in str(caught.value)
+    assert "probe" not in str(caught.value)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

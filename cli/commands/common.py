@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from genovi.errors import DataError
+
 if TYPE_CHECKING:
     from genovi.embedding import Embedding
     from genovi.genotypes.quality import QCConfig
@@ -54,6 +56,18 @@ def read_embedding(path: Path) -> Embedding:
     return replace(embedding, method=path.absolute().parent.name) if path.name == "embedding.tsv" else embedding
 
 
+def _refuse_empty(lists: Mapping[str, Path | None]) -> None:
+    """An empty list is named with its option: what it should have held is then plain."""
+    for name, path in lists.items():
+        if path is not None and path.is_file() and not path.stat().st_size:
+            raise DataError(
+                f"--{name} names nothing",
+                where=path,
+                why="the list is empty",
+                fix=f"write one identifier a line, or leave --{name} out",
+            )
+
+
 def qc_config(
     given: Mapping[str, Any],
     lists: Mapping[str, Path | None],
@@ -80,6 +94,7 @@ def qc_config(
         settings["chromosomes"] = parse_chromosomes(chr)
     if region:
         settings["regions"] = parse_regions(region)
+    _refuse_empty(lists)
     for name, path in lists.items():
         if path is not None:
             kind = "samples" if name in ("keep", "remove") else "variants"

@@ -142,7 +142,9 @@ def train(
         semi_supervised=semi_supervised,
     )  # fmt: skip
     if dry_run:
-        for line in plan_run(inputs, config):
+        with reporting(Display(True), quiet=True):
+            plan = plan_run(inputs, config, known)
+        for line in plan:
             typer.echo(line)
         return
     if place is None and processes > 1:

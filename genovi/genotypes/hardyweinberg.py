@@ -44,6 +44,10 @@ class HardyWeinberg:
     midp: bool = False
     keep_fewhet: bool = False
 
+    def __str__(self) -> str:
+        modifiers = [word for word, set_ in (("midp", self.midp), ("keep-fewhet", self.keep_fewhet)) if set_]
+        return " ".join([f"{self.p:g}", *([f"{self.k:g}"] if self.k else []), *modifiers])
+
     def __post_init__(self) -> None:
         if not 0 <= self.p <= 1:
             raise ConfigError(f"--hwe {self.p:g} is outside [0, 1]", fix="choose a p-value, such as 1e-6")

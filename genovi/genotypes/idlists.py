@@ -32,6 +32,8 @@ def read_id_list(path: Path, kind: str = "samples", families: bool = False) -> f
     Raises:
         DataError: there is no such file, or it has no identifiers.
     """
+    if path.is_file() and not path.stat().st_size:
+        raise DataError(f"no {kind} on the list", where=path, why="it is empty", fix="write one identifier a line")
     with open_bytes(path, sniff(path).compression) as stream:
         lines = decode_text(stream.read()).removeprefix("\ufeff").splitlines()
     column: int | None = None

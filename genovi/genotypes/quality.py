@@ -77,6 +77,28 @@ class QCConfig:
         """The part of the genome that --chr or --region names; None for all of it."""
         return choose(self.chromosomes, self.regions)
 
+    def words(self) -> str:
+        """The settings as they are typed; of lists only their length."""
+        kind = {"keep": "samples", "remove": "samples", "extract": "variants", "exclude": "variants"}
+        pruning = "none" if self.indep_pairwise is None else " ".join(f"{one:g}" for one in self.indep_pairwise)
+        listed = {name: getattr(self, name) for name in kind}
+        given = {
+            "--maf": f"{self.maf:g}",
+            "--geno": f"{self.geno:g}",
+            "--mind": f"{self.mind:g}",
+            "--hwe": self.hwe,
+            "--king-cutoff": None if self.king_cutoff is None else f"{self.king_cutoff:g}",
+            "--indep-pairwise": pruning,
+            "--chr": None if self.chromosomes is None else ",".join(self.chromosomes),
+            "--build": self.build,
+            **{f"--{name}": f"({len(ids):,} {kind[name]})" for name, ids in listed.items() if ids is not None},
+        }
+        regions = [f"--region {region}" for region in self.regions or ()]
+        flags = ["--autosome" if self.autosomes_only else "--all-contigs"]
+        flags += [] if self.long_range_ld else ["--no-long-range-ld"]
+        flags += ["--split-multiallelic"] if self.split_multiallelic else []
+        return " ".join([*(f"{name} {value}" for name, value in given.items() if value is not None), *regions, *flags])
+
     def thresholds(self) -> dict[str, Any]:
         """The settings for ``qc.json``; of lists only their length, for they may name people."""
         settings: dict[str, Any] = {

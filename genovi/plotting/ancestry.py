@@ -19,9 +19,9 @@ from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError, MismatchError
 from genovi.files import check_writable
 from genovi.labels import SampleLabels
-from genovi.plotting.coloring import color_samples
-from genovi.plotting.composing import AncestryOptions, Turned, check_highlight, key_of, panels_of
-from genovi.plotting.figures import check_suffix, style, write_figure
+from genovi.plotting.coloring import color_samples, shows_clusters
+from genovi.plotting.composing import AncestryOptions, Turned, check_highlight, key_of, outside_limits, panels_of
+from genovi.plotting.figures import check_suffix, counted, style, write_figure
 from genovi.plotting.layout import draw_figure
 from genovi.plotting.panel import Look, with_common_reach
 from genovi.plotting.subsets import facet_panels, over_reference
@@ -38,8 +38,10 @@ class AncestrySummary:
     Attributes:
         path: The file.
         samples: Number of samples; one that is in several embeddings counts once.
-        populations: Number of populations among them.
+        populations: Number of populations, or of clusters, among them; 0 where neither is shown.
         unlabelled: Samples without a population, or without a number where colours are numbers.
+        clusters: Whether these are clusters of the model.
+        outside: Samples outside the limits that were asked for, in a panel or more.
         alignments: How each embedding that was turned fits the one that it was turned onto, by name.
     """
 
@@ -47,14 +49,18 @@ class AncestrySummary:
     samples: int
     populations: int
     unlabelled: int
+    clusters: bool = False
+    outside: int = 0
     alignments: tuple[tuple[str, Alignment], ...] = ()
 
     def lines(self) -> list[str]:
         """Lines for people."""
         grey = f", {self.unlabelled:,} without label in grey" if self.unlabelled else ""
-        named = f", {self.populations:,} populations" if self.populations else ""
+        kind = "cluster" if self.clusters else "population"
+        named = f", {counted(self.populations, kind)}" if self.populations else ""
+        beyond = f", {self.outside:,} outside --limits" if self.outside else ""
         return [
-            f"{self.path}: {self.samples:,} samples{named}{grey}",
+            f"{self.path}: {counted(self.samples, 'sample')}{named}{grey}{beyond}",
             *(
                 f"{name}: Procrustes correlation {found.score:.4f} over {found.shared:,} shared samples"
                 for name, found in self.alignments
@@ -99,8 +105,16 @@ def plot_ancestry(
     with style(options.sheet):
         figure, counts, unlabelled = ancestry_figure(turned, labels=labels, query=query, options=options)
     write_figure(figure, Path(out), command, options.sheet)
-    total = {sample for one in ([query] if query is not None else embeddings) for sample in one.samples}
-    return AncestrySummary(Path(out), len(total), len(counts), unlabelled, tuple(alignments))
+    shown = [query] if query is not None else [one.embedding for one in turned]
+    return AncestrySummary(
+        Path(out),
+        samples=len({sample for one in shown for sample in one.samples}),
+        populations=0 if query is not None and set(counts) == {query.method} else len(counts),  # one colour for all
+        unlabelled=unlabelled,
+        clusters=shows_clusters(labels, options.by),
+        outside=len(outside_limits(shown, options)),
+        alignments=tuple(alignments),
+    )
 
 
 def turn_onto(
@@ -224,6 +238,7 @@ def _check_together(shown: Sequence[Embedding], query: Embedding | None, options
         if used and several:
             raise ConfigError(f"{name} goes with one embedding", fix="draw one figure for each embedding")
     flags = [*beside, ("--highlight", bool(options.highlight)), ("--axes", options.axes is not None)]
+    flags.append(("--limits", options.limits is not None))
     for name, used in flags:
         if used and True in lines:
             raise ConfigError(f"{name} needs two axes", where=shown[0].method, fix="leave it out")

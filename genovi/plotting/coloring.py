@@ -12,7 +12,7 @@ import numpy as np
 from genovi.embedding import Embedding
 from genovi.errors import ConfigError, DataError
 from genovi.labels import SampleLabels, match
-from genovi.plotting.known import super_populations
+from genovi.plotting.known import strangers, super_populations
 from genovi.plotting.palette import MOST_STYLES, Palette, Style, make_palette
 
 _log = logging.getLogger("genovi")
@@ -115,6 +115,13 @@ def color_samples(embeddings: Sequence[Embedding], labels: SampleLabels | None, 
     return Coloring(palette, populations)
 
 
+def shows_clusters(labels: SampleLabels | None, by: ColorBy) -> bool:
+    """Whether ``color_samples`` shows the model's clusters, rather than populations."""
+    if labels is None:
+        return by.color in (None, "CLUSTER")
+    return by.color == "CLUSTER" and "CLUSTER" not in labels.columns
+
+
 def grouped_populations(labels: SampleLabels, column: str | None = None, group: str | None = None) -> dict[str, str]:
     """Group of each population of a label file: the one that most of its samples have, "" where there are none.
 
@@ -122,13 +129,23 @@ def grouped_populations(labels: SampleLabels, column: str | None = None, group: 
         labels: Labels of samples.
         column: Their population column; None takes the one that looks like it.
         group: Their group column; None takes the one that looks like it. Without any, populations of 1000 Genomes
-            belong to their super-populations.
+            and HapMap belong to their super-populations, if all are such.
     """
     column = column if column is not None else labels.default_population_column()
     named = group if group is not None else labels.default_group_column()
     values = labels.column(column)
     if named is None or named == column:
         populations = sorted({value for value in values if value})
+        if unknown := strangers(populations):
+            _log.info(
+                "%d of %d values of %s are populations of 1000 Genomes, but not %s: none is grouped; "
+                "add a column of groups to %s (--group)",
+                len(populations) - len(unknown),
+                len(populations),
+                column,
+                ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else ""),
+                labels.source,
+            )
         return super_populations(populations) or dict.fromkeys(populations, "")
     pairs: dict[str, Counter[str]] = {}
     for value, name in zip(values, labels.column(named), strict=True):

@@ -21,6 +21,7 @@ from genovi.plotting.uncertainty import KINDS, covariances
 _log = logging.getLogger("genovi")
 
 _MOST_PANELS = 3  # of one embedding
+_LARGEST = 1e12  # coordinate; limits beyond it, or infinite ones, are a slip
 _SHARE = 0.75  # of a sheet's width that a panel has, about
 _NOTES = {
     "ellipse": "ellipses: 1 posterior SD",
@@ -62,6 +63,8 @@ class AncestryOptions:
             raise ConfigError(f"--uncertainty {self.uncertainty}", fix=f"type one of {', '.join(KINDS)}")
         if self.limits is not None and not (self.limits[0] < self.limits[1] and self.limits[2] < self.limits[3]):
             raise ConfigError("--limits", why="an axis must end above its start", fix="type X0,X1,Y0,Y1")
+        if self.limits is not None and not max(map(abs, self.limits)) < _LARGEST:
+            raise ConfigError("--limits", why="no embedding reaches so far", fix="type X0,X1,Y0,Y1 around its samples")
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,7 @@ def key_of(
 def panels_of(turned: Turned, coloring: Coloring, k: int, options: AncestryOptions, titled: bool) -> list[Panel]:
     """Panels of the ``k``-th embedding."""
     embedding, rotation = turned.embedding, turned.rotation
-    d = embedding.n_dimensions
-    if options.axes is not None:
-        pairs = [options.axes]
-    elif d == 3:
-        pairs = [(0, 1), (0, 2), (1, 2)]
-    else:
-        pairs = [(0, j) for j in range(1, d)][:_MOST_PANELS]
+    d, pairs = embedding.n_dimensions, _pairs(embedding.n_dimensions, options)
     if options.axes is None and d > _MOST_PANELS + 1:
         _log.warning(
             "%s has %d axes; the first is drawn against axes 2 to %d only (choose others with --axes)",
@@ -148,3 +145,29 @@ def panels_of(turned: Turned, coloring: Coloring, k: int, options: AncestryOptio
         )
         for pair in pairs
     ]
+
+
+def _pairs(d: int, options: AncestryOptions) -> list[tuple[int, int]]:
+    """The axes of each panel of an embedding of ``d`` axes."""
+    if options.axes is not None:
+        return [options.axes]
+    return [(0, 1), (0, 2), (1, 2)] if d == 3 else [(0, j) for j in range(1, d)][:_MOST_PANELS]
+
+
+def outside_limits(shown: Sequence[Embedding], options: AncestryOptions) -> set[str]:
+    """Samples that lie outside ``options.limits`` in a panel; warns where all samples of an embedding do in all."""
+    found: set[str] = set()
+    if options.limits is None:
+        return found
+    low, high = np.array(options.limits).reshape(2, 2).T
+    for embedding in shown:
+        points = embedding.mean[:, np.array(_pairs(embedding.n_dimensions, options))]  # (n, panels, 2)
+        out: np.ndarray = np.any((points < low) | (points > high), axis=2)
+        found |= {embedding.samples[i] for i in np.flatnonzero(out.any(axis=1))}
+        if out.all():
+            (x0, y0), (x1, y1) = points[:, 0].min(axis=0), points[:, 0].max(axis=0)
+            _log.warning(
+                "none of the %d samples of %s lies within --limits: they reach from %.3g to %.3g and from %.3g to %.3g",
+                len(embedding.samples), embedding.method, x0, x1, y0, y1,
+            )  # fmt: skip
+    return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from genovi.provenance import version
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_log = logging.getLogger("genovi")
+
 SUFFIXES = (".png", ".pdf", ".svg")
 DPI = 300
 RASTER_ABOVE = 20_000  # points in a panel above which vector files hold a bitmap of them
@@ -25,6 +29,8 @@ WIDTHS = {"column": 85.0, "page": 180.0}  # mm: one column of a journal page, an
 _SMALLEST, _LARGEST = 40.0, 2000.0  # mm
 
 _FONT_SIZE = 7.0
+_GLYPH = re.compile(r"Glyph (\d+) .*missing from font\(s\) (.*)\.")  # of matplotlib's warnings
+_MOST_GLYPHS = 12
 _RC: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -144,6 +150,11 @@ def _own_settings(name: str) -> dict[str, Any]:
     return {str(key): value for key, value in settings.items() if key in kept}
 
 
+def counted(n: int, noun: str) -> str:
+    """A number and its noun: 1 sample, 2,504 samples."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def scaled(points: float) -> float:
     """A length that was chosen for genovi's font size, at the font size in force."""
     import matplotlib
@@ -202,5 +213,31 @@ def write_figure(figure: Figure, path: Path, command: str | None = None, sheet: 
         ".pdf": {"Creator": creator, "Subject": command or "", "CreationDate": None},
         ".svg": {"Creator": creator, "Description": command or "", "Date": None},
     }
-    with style(sheet), atomic_path(Path(path)) as temporary:
+    with style(sheet), _naming_glyphs(suffix), atomic_path(Path(path)) as temporary:
         figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=by_suffix[suffix])
+
+
+@contextmanager
+def _naming_glyphs(suffix: str) -> Iterator[None]:
+    """Within it matplotlib's warnings, one for each glyph that the font lacks, become one line with a remedy.
+
+    SVG holds real text, for which its viewer finds a font.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    missing: dict[str, str] = {}
+    for warning in caught:
+        found = _GLYPH.match(str(warning.message))
+        if found is None:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        else:
+            missing[chr(int(found.group(1)))] = found.group(2)
+    if missing and suffix != ".svg":
+        more = ", ..." if len(missing) > _MOST_GLYPHS else ""
+        _log.warning(
+            "the font %s cannot draw %s: boxes stand there; --style FILE with a line font.family: NAME chooses a font "
+            "that can, and an .svg leaves it to the viewer",
+            next(iter(missing.values())),
+            " ".join(list(missing)[:_MOST_GLYPHS]) + more,
+        )

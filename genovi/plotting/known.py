@@ -19,6 +19,7 @@ _THOUSAND_GENOMES = {
 }
 # Group of each population of 1000 Genomes (phase 3), for label files that lack it.
 SUPER_POPULATIONS = {population: group for group, line in _THOUSAND_GENOMES.items() for population in line.split()}
+_OLDER = {"MEX": "AMR", "CHD": "EAS", "MKK": "AFR"}  # of HapMap: MEX is MXL's older name
 
 # Place among genovi's hues, by name of the group in lower case without blanks and the like.
 _SLOTS = {
@@ -41,9 +42,20 @@ _GNOMAD_ONLY = {"ami", "asj", "fin", "nfe", "remaining"}  # 1000 Genomes has a p
 
 
 def super_populations(populations: Iterable[str]) -> dict[str, str] | None:
-    """Group of each population where all are populations of 1000 Genomes; None where one is not."""
-    found = {population: SUPER_POPULATIONS.get(population, "") for population in populations}
+    """Group of each population where all are populations of 1000 Genomes or HapMap; None where one is not."""
+    found = _known_groups(populations)
     return found if found and all(found.values()) else None
+
+
+def strangers(populations: Iterable[str]) -> list[str]:
+    """The populations that keep the others from ``super_populations``, where at least half of all are known."""
+    found = _known_groups(populations)
+    unknown = sorted(population for population, group in found.items() if not group)
+    return unknown if 2 * len(unknown) <= len(found) else []
+
+
+def _known_groups(populations: Iterable[str]) -> dict[str, str]:
+    return {name: SUPER_POPULATIONS.get(name, _OLDER.get(name, "")) for name in populations}
 
 
 def known_slots(groups: Iterable[str]) -> dict[str, int] | None:

@@ -19,6 +19,7 @@ from genovi.errors import ConfigError, DataError
 from genovi.files import atomic_path, check_writable
 from genovi.labels import SampleLabels
 from genovi.plotting.coloring import check_styles, grouped_populations
+from genovi.plotting.figures import counted
 from genovi.plotting.palette import MARKERS, Palette, Style, make_palette, plain_style
 from genovi.tables import read_lines, split_table
 
@@ -36,7 +37,10 @@ class PaletteSummary:
 
     def lines(self) -> list[str]:
         """One line for people."""
-        return [f"{self.path}: colours and markers of {self.populations:,} populations in {self.groups:,} groups"]
+        return [
+            f"{self.path}: colours and markers of "
+            f"{counted(self.populations, 'population')} in {counted(self.groups, 'group')}"
+        ]
 
 
 def write_palette(

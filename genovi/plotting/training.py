@@ -1,4 +1,7 @@
-"""A run's history as a figure: the bound on both kinds of samples, and every term of it apart."""
+"""A run's history as a figure: the bound on both kinds of samples, and every term of it apart.
+
+A posterior without a density (``aae``) has no bound: then the terms stand alone.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ _PANEL = 152.0  # height of the axes, points
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 8.0, 6.0, 26.0
 _KEY, _NARROW_KEY = 26.0, 58.0  # room for it below each panel; on a narrow sheet it is one column
 _NARROW = 180.0  # width of a panel
+_KEY_COLUMNS = {"bound": 2, "term": 3}
 _SMALLEST = 40.0  # side of a panel, points
 _ABREAST = 320.0  # width from which both panels stand side by side
 _HELD_OUT = (  # column of history.csv, colour, dashes, name
@@ -52,7 +56,7 @@ def plot_training(
         ``out``.
 
     Raises:
-        DataError: no such run, or its history is not one.
+        DataError: no such run, its history is not one, or has nothing to draw.
         ConfigError: unknown suffix, or ``out`` exists.
         ResourceError: ``out`` cannot be written.
     """
@@ -91,30 +95,26 @@ def read_history(run: Path) -> pd.DataFrame:
 
 
 def training_figure(history: pd.DataFrame, sheet: Sheet | None = None) -> Figure:
-    """The figure of ``plot_training``, not written."""
+    """The figure of ``plot_training``, not written.
+
+    Raises:
+        ConfigError: the sheet is too small.
+        DataError: no bound and no term has a number.
+    """
     sheet = sheet or Sheet()
-    figure, left, right = _panels(sheet)
-    epoch = history["epoch"].to_numpy()
-    left.plot(epoch, history["bound"], color="#8fa3d9", linewidth=0.8, label="training")
-    curves = [history["bound"].to_numpy(np.float64)]
-    for name, color, dashes, label in _HELD_OUT:
-        values = history[name].to_numpy(np.float64)
-        seen = np.isfinite(values)
-        if seen.any():
-            left.plot(epoch[seen], values[seen], color=color, linestyle=dashes, linewidth=1.0, label=label)
-            curves.append(values[seen])
-            best = epoch[seen][np.argmax(values[seen])]
-    if len(curves) > 1:  # early stopping goes by the last of them
-        left.axvline(best, color="#555555", linewidth=0.6, linestyle=":", label=f"best: epoch {best}")
-    _focus(left, curves)
-    drawn = [name for name in _TERMS if history[name].abs().max() > 0]
-    for name in drawn:
-        right.plot(epoch, history[name], color=_TERMS[name][0], linestyle=_TERMS[name][1], linewidth=0.9, label=name)
-    _focus(right, [history[name].to_numpy(np.float64) for name in drawn])
-    for ax, columns in ((left, 2), (right, 3)):
+    bounds = [name for name in ("bound", *(name for name, *_ in _HELD_OUT)) if np.isfinite(history[name]).any()]
+    terms = [name for name in _TERMS if history[name].abs().max() > 0]
+    if not (bounds or terms):
+        raise DataError("nothing to draw", why="the training history holds no numbers", fix="train the model again")
+    figure, panels = _panels(sheet, [name for name, drawn in (("bound", bounds), ("term", terms)) if drawn])
+    if bounds:
+        _draw_bounds(panels["bound"], history, bounds)
+    if terms:
+        _draw_terms(panels["term"], history, terms)
+    for name, ax in panels.items():
         width, height = ax.get_position().size * figure.get_size_inches() * 72
         ax.legend(
-            ncols=columns if width >= scaled(_NARROW) else 1,
+            ncols=_KEY_COLUMNS[name] if width >= scaled(_NARROW) else 1,
             loc="upper left",
             bbox_to_anchor=(0.0, -scaled(_BOTTOM) / height),
             borderaxespad=0.0,
@@ -126,25 +126,52 @@ def training_figure(history: pd.DataFrame, sheet: Sheet | None = None) -> Figure
     return figure
 
 
-def _panels(sheet: Sheet) -> tuple[Figure, Axes, Axes]:
-    """Axes for the bound and for its terms, side by side where the sheet is wide, with room for a key below each."""
-    across = 2 if sheet.width >= _ABREAST else 1
+def _draw_bounds(ax: Axes, history: pd.DataFrame, names: list[str]) -> None:
+    """The bound on training samples and on held-out ones, those of ``names``, and the epoch that was best."""
+    epoch = history["epoch"].to_numpy()
+    curves = []
+    if "bound" in names:
+        ax.plot(epoch, history["bound"], color="#8fa3d9", linewidth=0.8, label="training")
+        curves.append(history["bound"].to_numpy(np.float64))
+    best = None
+    for name, color, dashes, label in _HELD_OUT:
+        if name in names:
+            values = history[name].to_numpy(np.float64)
+            seen = np.isfinite(values)
+            ax.plot(epoch[seen], values[seen], color=color, linestyle=dashes, linewidth=1.0, label=label)
+            curves.append(values[seen])
+            best = epoch[seen][np.argmax(values[seen])]
+    if best is not None:  # early stopping goes by the last of them
+        ax.axvline(best, color="#555555", linewidth=0.6, linestyle=":", label=f"best: epoch {best}")
+    _focus(ax, curves)
+
+
+def _draw_terms(ax: Axes, history: pd.DataFrame, names: list[str]) -> None:
+    for name in names:
+        color, dashes = _TERMS[name]
+        ax.plot(history["epoch"], history[name], color=color, linestyle=dashes, linewidth=0.9, label=name)
+    _focus(ax, [history[name].to_numpy(np.float64) for name in names])
+
+
+def _panels(sheet: Sheet, names: list[str]) -> tuple[Figure, dict[str, Axes]]:
+    """Axes by name, side by side where the sheet is wide, with room for a key below each."""
+    across = len(names) if sheet.width >= _ABREAST else 1
+    down = len(names) // across
     width = sheet.width / across - scaled(_LEFT) - _RIGHT
     around = scaled(_BOTTOM + (_KEY if width >= scaled(_NARROW) else _NARROW_KEY)) + _TOP
-    height = _PANEL if sheet.height is None else sheet.height / (3 - across) - around
+    height = _PANEL if sheet.height is None else sheet.height / down - around
     if min(height, width) < _SMALLEST:
-        raise sheet.too_small("two panels and their keys need more room", legend=False)
-    figure = new_figure(sheet.width, (3 - across) * (height + around))
-    panels = []
-    for k, name in enumerate(("bound (nats per sample)", "term (nats per sample)")):
+        raise sheet.too_small("panels and their keys need more room", legend=False)
+    figure = new_figure(sheet.width, down * (height + around))
+    panels = {}
+    for k, name in enumerate(names):
         row, column = divmod(k, across)
         x = column * sheet.width / across + scaled(_LEFT)
-        y = (2 - across - row) * (height + around) + around - _TOP
-        ax = axes_at(figure, (x, y, width, height))
-        ax.set_xlabel("epoch", labelpad=2)
-        ax.set_ylabel(name, labelpad=2)
-        panels.append(ax)
-    return figure, panels[0], panels[1]
+        y = (down - 1 - row) * (height + around) + around - _TOP
+        panels[name] = axes_at(figure, (x, y, width, height))
+        panels[name].set_xlabel("epoch", labelpad=2)
+        panels[name].set_ylabel(f"{name} (nats per sample)", labelpad=2)
+    return figure, panels
 
 
 def _focus(ax: Axes, curves: list[np.ndarray]) -> None:

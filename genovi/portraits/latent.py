@@ -175,7 +175,7 @@ def field_of(trained: TrainedModel, name: str, x: np.ndarray, y: np.ndarray) -> 
         log_density = trained.model.prior.log_density(grid).double().numpy().reshape(shape) / np.log(10)
     density = log_density - log_density.max()
     if name == "density":
-        return density, Field("log10 prior density", density, _FAINT, 0.0)
+        return density, Field("log10 (prior density / maximum)", density, _FAINT, 0.0)
     if component is not None:
         means = _decoded(trained, grid)
         j = int(component.group(1)) - 1

@@ -151,10 +151,17 @@ def read_run(folder: Path) -> RunRecord:
     """Read a run folder.
 
     Raises:
-        DataError: it is none, or parts of it are missing or damaged.
+        DataError: it is none, or a model in one file, or parts of it are missing or damaged.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
+    if not folder.is_dir():
+        raise DataError(
+            "a report needs the folder of a run",
+            where=folder,
+            why="the file of genovi export holds no history of training",
+            fix="give the folder that genovi train wrote",
+        )
     embedding = Embedding.read_tsv(folder / "embedding.tsv")
     name = folder.absolute().name
     try:

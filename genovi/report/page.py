@@ -20,6 +20,7 @@ from genovi.errors import ConfigError
 from genovi.files import atomic_path, check_writable
 from genovi.labels import SampleLabels
 from genovi.plotting.coloring import ColorBy
+from genovi.plotting.figures import counted
 from genovi.provenance import version
 from genovi.report import sections
 from genovi.report.gathering import ReportContent, gather, read_run
@@ -49,10 +50,10 @@ class ReportSummary:
 
     def lines(self) -> list[str]:
         """For people to read."""
-        kind = "populations" if self.labelled else "clusters"
+        kind = "population" if self.labelled else "cluster"
         return [
-            f"{self.path}: {self.samples:,} samples, {self.populations:,} {kind}, {self.size / 1e6:.1f} MB; "
-            "opens in any browser, offline"
+            f"{self.path}: {counted(self.samples, 'sample')}, {counted(self.populations, kind)}, "
+            f"{self.size / 1e6:.1f} MB; opens in any browser, offline"
         ]
 
 

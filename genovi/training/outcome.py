@@ -8,6 +8,7 @@ import numpy as np
 
 from genovi.errors import TrainingError
 from genovi.model.vae import LatentModel
+from genovi.training.config import TrainingConfig
 from genovi.training.monitor import EpochRecord
 from genovi.training.settling import Settled
 
@@ -43,6 +44,6 @@ class DivergedError(TrainingError):
             "the loss is not finite",
             where=f"epoch {epoch}",
             why="training cannot go on",
-            fix=f"try --lr {lr / 3:.1e}",
+            fix=f"try --lr {min(lr / 3, TrainingConfig.lr):.1e}",
         )
         self.fit = fit

@@ -80,12 +80,17 @@ def test_plot_ancestry_of_a_run_is_titled_by_its_folder(
         (["EMBEDDING", "--labels", "OTHER", "--out", "f.png"], 4, "no sample has labels"),
         (["EMBEDDING", "--labels", "PANEL", "--out", "PANEL/f.png"], 5, "cannot write"),
         (["NAN", "--labels", "PANEL", "--out", "f.png"], 3, "line 3, sample s1"),
+        (["run", "--out", "f.png"], 3, "type run/embedding.tsv"),
+        (["EMBEDDING", "--query", "run", "--out", "f.png"], 3, "type run/embedding.tsv"),
+        (["EMBEDDING", "--align-to", "run", "--out", "f.png"], 3, "type run/embedding.tsv"),
     ],
 )
 def test_plot_ancestry_refuses(
     shell: Any, embedding: Path, panel: Path, tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
     other, nan = tmp_path / "other.tsv", tmp_path / "nan.tsv"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "embedding.tsv").write_text(embedding.read_text())
     other.write_text("sample\tpop\nx1\tA\nx2\tB\n")
     nan.write_text("IID\tZ1\tZ2\ns0\t1\t2\ns1\tnan\t3\n")
     paths = {"EMBEDDING": embedding, "PANEL": panel, "OTHER": other, "NAN": nan}
@@ -136,6 +141,8 @@ def test_plot_ancestry_refuses_options(
     )
     (tmp_path / "image").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     (tmp_path / "empty").write_text("\n")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "embedding.tsv").write_text(embedding.read_text())
     (tmp_path / "line.tsv").write_text("IID\tZ1\nn1\t0\n")
     (tmp_path / "strangers.tsv").write_text("IID\tZ1\tZ2\nn1\t0\t0\nn2\t1\t1\nn3\t2\t1\n")
     paths = {name.upper(): str(tmp_path / name) for name in ("image", "empty")}
@@ -183,6 +190,8 @@ def test_plot_compare(shell: Any, embedding: Path, panel: Path, tmp_path: Path) 
     assert ">toy</text>" in (tmp_path / "f.svg").read_text()
     shell.refuses(2, "nothing to compare", "plot", "compare", embedding, "--out", "g.svg")
     shell.refuses(2, ".svg", "plot", "compare", embedding, "other.tsv", "--out", "g.gif")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "embedding.tsv").write_text(embedding.read_text())
     (tmp_path / "line.tsv").write_text("IID\tZ1\ns1\t0\ns2\t1\ns3\t2\n")
     shell.refuses(4, "onto 2", "plot", "compare", embedding, "line.tsv", "--align", "--out", "g.svg")
 
@@ -274,6 +283,9 @@ def test_evaluate_against_genotypes_and_training_samples(shell: Any, panel: Path
         (["absent.tsv", "--labels", "PANEL"], 3, "no such file"),
         (["EMBEDDING", "--labels", "PANEL", "--train", "absent.tsv"], 3, "no such file (absent.tsv)"),
         (["EMBEDDING", "--labels", "PANEL", "--train", "other.tsv"], 3, "not an embedding"),
+        (["EMBEDDING", "--labels", "PANEL", "--train", "run"], 3, "type run/embedding.tsv"),
+        (["run", "--labels", "PANEL"], 3, "type run/embedding.tsv"),
+        (["EMBEDDING", "--labels", "run"], 3, "this is a folder, not a table of labels (run)"),
         (["EMBEDDING", "--labels", "PANEL", "--train", "line.tsv"], 4, "training embedding has 1 axes"),
         (["EMBEDDING", "--labels", "PANEL", "--genotypes", "absent.vcf"], 3, "no such file (absent.vcf)"),
         (
@@ -292,6 +304,8 @@ def test_evaluate_refuses(
     shell: Any, embedding: Path, panel: Path, tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
     (tmp_path / "other.tsv").write_text("sample\tpop\nx1\tA\nx2\tB\n")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "embedding.tsv").write_text(embedding.read_text())
     (tmp_path / "line.tsv").write_text("IID\tZ1\n" + "".join(f"s{i}\t{i}\n" for i in range(120)))
     write_vcf(tmp_path / "other.vcf", simulate_structure(1, 2, 10, 50, 0.1)[0])
     paths = {"EMBEDDING": str(embedding), "OTHER": "other.tsv"}

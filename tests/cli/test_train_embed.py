@@ -192,7 +192,39 @@ def test_dry_run_plans_and_writes_nothing(shell: Any, trained: Path, tmp_path: P
     assert result.exit_code == 0
     assert "would read" in result.stdout
     assert "75 samples x 400 variants" in result.stdout
+    filters = "--maf 0.01 --geno 0.05 --mind 0.1 --indep-pairwise 50 5 0.2 --build auto --autosome"
+    assert f"would filter with {filters}\n" in result.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_words_of_filters_can_be_typed(shell: Any, trained: Path, tmp_path: Path) -> None:
+    typed = "--maf 0.02 --geno 0.05 --mind 0.1 --hwe 1e-09 0.001 midp keep-fewhet --king-cutoff 0.177"
+    typed += " --indep-pairwise none --build GRCh37 --region 1:1-900 --region 2 --all-contigs --no-long-range-ld"
+    result = shell("train", trained / "old.vcf.gz", "--out", "run", "--dry-run", *typed.split())
+    assert result.exit_code == 0, result.output
+    assert f"would filter with {typed}\n" in result.stdout
+    (tmp_path / "some.txt").write_text("s2\ns3\ns4\n")
+    result = shell("train", trained / "old.vcf.gz", "--out", "run", "--dry-run", "--keep", "some.txt", "--chr", "1,X")
+    assert "--chr 1,X --build auto --keep (3 samples) --autosome" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--pcs", "75"], 3, "75 principal components cannot come from 75 samples (--pcs 75): there are at most 74"),
+        (["--pcs", "3", "--keep", "three.txt"], 3, "there are at most 2"),
+        (["--labels", "other.tsv"], 4, "no sample has labels"),
+        (["--labels", "one.tsv", "--semi-supervised", "pop"], 3, "only 1 class to learn"),
+    ],
+)
+def test_dry_run_refuses_what_the_names_of_samples_rule_out(
+    shell: Any, trained: Path, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    (tmp_path / "three.txt").write_text("s2\ns3\ns4\n")
+    (tmp_path / "other.tsv").write_text("sample\tpop\nx1\tA\nx2\tB\n")
+    (tmp_path / "one.tsv").write_text("sample\tpop\n" + "".join(f"s{i}\tA\n" for i in range(1, 91)))
+    shell.refuses(code, said, "train", trained / "old.vcf.gz", "--out", "run", "--dry-run", *words)
+    assert shell("train", trained / "old.vcf.gz", "--out", "run", *words, *FAST).exit_code == code  # as in earnest
 
 
 def test_quiet_says_nothing_but_warnings(shell: Any, trained: Path) -> None:
@@ -301,6 +333,7 @@ def test_embed_keeps_existing_outputs_unless_forced(shell: Any, trained: Path, t
         (["OLD", "--pcs", "75"], 3, "--pcs auto"),
         (["OLD", "--latent-dim", "0"], 2, "--latent-dim"),
         (["OLD", "--keep", "absent.txt"], 3, "absent.txt"),
+        (["OLD", "--keep", "empty.txt"], 3, "--keep names nothing (empty.txt)"),
         (["OLD", "--chr", "30-20"], 2, "--chr"),
         (["OLD", "--chr", "21", "--maf", "0.5"], 3, "variant"),
         (["OLD", "--out", "other.tsv/run"], 5, "cannot write"),
@@ -310,6 +343,7 @@ def test_embed_keeps_existing_outputs_unless_forced(shell: Any, trained: Path, t
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_train_refuses(shell: Any, trained: Path, tmp_path: Path, words: list[str], code: int, said: str) -> None:
+    (tmp_path / "empty.txt").touch()
     (tmp_path / "empty.vcf").touch()
     (tmp_path / "other.tsv").write_text("sample\tpop\nx1\tA\nx2\tB\n")
     paths = {"OLD": str(trained / "old.vcf.gz"), "NEW": str(trained / "new.vcf")}

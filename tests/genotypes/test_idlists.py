@@ -68,7 +68,7 @@ def test_families_and_individuals_by_the_names_of_samples() -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "#IID\n"])
 def test_empty_lists_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "list").write_text(text)
-    with pytest.raises(DataError, match=r"empty file|no samples on the list"):
+    with pytest.raises(DataError, match="no samples on the list"):
         read_id_list(tmp_path / "list")
     with pytest.raises(DataError, match="no such file"):
         read_id_list(tmp_path / "absent")

@@ -18,7 +18,7 @@ from genovi.labels import SampleLabels
 from genovi.plotting.ancestry import ancestry_figure, plot_ancestry
 from genovi.plotting.coloring import ColorBy
 from genovi.plotting.composing import AncestryOptions
-from genovi.plotting.figures import style
+from genovi.plotting.figures import Sheet, style
 from genovi.plotting.known import SUPER_POPULATIONS
 from genovi.plotting.palette import GREY, make_palette
 from genovi.plotting.panel import scatter
@@ -312,3 +312,72 @@ def test_one_axis_beside_two() -> None:
 def test_no_such_column() -> None:
     with pytest.raises(ConfigError, match="did you mean 'pop'"):
         ancestry_figure([cohort()], labels=panel(), options=AncestryOptions(by=ColorBy("popp")))
+
+
+@pytest.mark.parametrize(("suffix", "lines"), [(".png", 1), (".pdf", 1), (".svg", 0)])
+def test_letters_that_the_font_lacks_are_named_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, lines: int
+) -> None:
+    labels = SampleLabels(cohort().samples, {"pop": ("\u4e2d\u6587 \xe4\u2013", "B") * (len(cohort().samples) // 2)})
+    figure = tmp_path / f"figure{suffix}"
+    plot_ancestry([cohort()], figure, labels=labels)
+    assert figure.stat().st_size > 1000
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == lines
+    assert all("DejaVu Sans cannot draw \u4e2d \u6587: " in line and "--style FILE" in line for line in said)
+
+
+def test_a_style_brings_the_font_that_has_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    family = tmp_path / "fonts.mplstyle"
+    family.write_text("font.family: DejaVu Sans, Last Resort High-Efficiency\n")  # it comes with matplotlib
+    labels = SampleLabels(cohort().samples, {"pop": ("\u4e2d", "B") * (len(cohort().samples) // 2)})
+    options = AncestryOptions(sheet=Sheet(style=str(family)))
+    plot_ancestry([cohort()], tmp_path / "figure.png", labels=labels, options=options)
+    assert not [record for record in caplog.records if record.name == "genovi"]
+
+
+def test_samples_outside_the_limits_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    embedding = cohort()
+    x0, x1 = np.quantile(embedding.mean[:, 0], [0.25, 0.75])
+    out = int(((embedding.mean[:, 0] < x0) | (embedding.mean[:, 0] > x1)).sum())
+    some = AncestryOptions(limits=(x0, x1, -1e3, 1e3))
+    summary = plot_ancestry([embedding], tmp_path / "some.svg", labels=panel(), options=some)
+    assert summary.outside == out > 0
+    assert summary.lines()[0].endswith(f" populations, {out} outside --limits")
+    assert not caplog.records
+    none = AncestryOptions(limits=(900.0, 901.0, 900.0, 901.0))
+    summary = plot_ancestry([embedding], tmp_path / "none.svg", labels=panel(), options=none)
+    assert summary.outside == len(embedding.samples)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith(f"none of the {len(embedding.samples)} samples of ")
+    assert f"from {embedding.mean[:, 0].min():.3g} to {embedding.mean[:, 0].max():.3g}" in said
+
+
+def test_limits_count_a_sample_once_whatever_the_panels(tmp_path: Path) -> None:
+    embedding = cohort()
+    line = np.linspace(0.0, 1.0, len(embedding.samples))
+    cube = replace(embedding, mean=np.column_stack([line, line, line]), std=None)
+    summary = plot_ancestry([cube], tmp_path / "f.svg", options=AncestryOptions(limits=(0.0, 0.5, 0.0, 1.0)))
+    assert summary.outside == (line > 0.5).sum()
+
+
+@pytest.mark.parametrize("limits", [(0, np.inf, 0, 1), (-1e300, 1e300, 0, 1), (np.nan, 1, 0, 1), (1, 0, 0, 1)])
+def test_limits_that_are_none(limits: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ConfigError, match="--limits"):
+        AncestryOptions(limits=limits)
+
+
+@pytest.mark.parametrize(("clusters", "said"), [(1, "1 cluster"), (3, "3 clusters")])
+def test_clusters_are_not_called_populations(tmp_path: Path, clusters: int, said: str) -> None:
+    embedding = replace(cohort(), cluster=np.arange(len(cohort().samples)) % clusters + 1)
+    n = f"{len(embedding.samples):,}"
+    for labels, by in ((None, ColorBy()), (None, ColorBy("CLUSTER")), (panel(), ColorBy("CLUSTER"))):
+        options = AncestryOptions(by=by)
+        summary = plot_ancestry([embedding], tmp_path / "f.svg", labels=labels, options=options, force=True)
+        assert summary.lines() == [f"{tmp_path / 'f.svg'}: {n} samples, {said}"]
+
+
+def test_a_query_without_labels_counts_no_populations(tmp_path: Path) -> None:
+    query = replace(cohort(), samples=tuple(f"new{i}" for i in range(len(cohort().samples))), method="new")
+    summary = plot_ancestry([cohort()], tmp_path / "f.svg", query=query.take(np.arange(1)))
+    assert summary.lines() == [f"{tmp_path / 'f.svg'}: 1 sample"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genovi.labels import SampleLabels
+from genovi.plotting.coloring import grouped_populations
 from genovi.plotting.palette import HUES, hue, make_palette, styled
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB
@@ -159,3 +162,36 @@ def test_every_population_gets_a_style_whatever_there_is(groups: dict[str, str])
     for looks in by_hue.values():
         if len(looks) <= 12:
             assert len(set(looks)) == len(looks)
+
+
+def labelled(*populations: str) -> SampleLabels:
+    """Two samples of each."""
+    names = [name for name in populations for _ in range(2)]
+    return SampleLabels(tuple(f"s{i}" for i in range(len(names))), {"pop": tuple(names)}, "mine.tsv")
+
+
+def test_populations_of_hapmap_find_their_group() -> None:
+    groups = grouped_populations(labelled("CEU", "YRI", "ASW", "MEX", "CHD", "MKK"))
+    assert groups == {"CEU": "EUR", "YRI": "AFR", "ASW": "AFR", "MEX": "AMR", "CHD": "EAS", "MKK": "AFR"}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ("CEU", "YRI", "Bavarians"),
+            "2 of 3 values of pop are populations of 1000 Genomes, but not Bavarians: none is",
+        ),
+        (("CEU", "YRI", "MXL"), ""),
+        (("FIN", "Bavarians", "Saxons"), ""),  # a chance agreement
+        (("Bavarians", "Saxons"), ""),
+    ],
+)
+def test_a_name_that_keeps_others_from_their_group_is_said(
+    names: tuple[str, ...], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "genovi"):
+        groups = grouped_populations(labelled(*names))
+    assert all(groups.values()) == ("MXL" in names)
+    assert caplog.text.count("1000 Genomes") == bool(said)
+    assert said in caplog.text

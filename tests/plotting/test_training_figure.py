@@ -54,6 +54,24 @@ def test_without_a_held_out_bound_the_training_bound_is_drawn_alone() -> None:
     assert [line.get_label() for line in figure.axes[0].lines] == ["training"]
 
 
+@pytest.mark.parametrize("size", ["page", "column"])
+def test_without_any_bound_the_terms_stand_alone(size: str) -> None:
+    table = history()
+    table[["bound", "held_out", "held_out_iwae"]] = np.nan  # as aae leaves them: its posterior has no density
+    with style():
+        figure = training_figure(table, Sheet.parse(size))
+    (only,) = figure.axes
+    assert [line.get_label() for line in only.lines] == ["reconstruction", "prior"]
+    assert only.get_ylabel().startswith("term")
+
+
+def test_a_history_of_no_numbers() -> None:
+    table = history()
+    table[table.columns.drop("epoch")] = np.nan
+    with style(), pytest.raises(DataError, match="nothing to draw"):
+        training_figure(table)
+
+
 @pytest.mark.parametrize("size", ["page", "column", "60", "150x60", "120x140"])
 def test_keys_stand_below_their_panels_on_the_sheet(size: str) -> None:
     table = history()

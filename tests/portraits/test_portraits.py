@@ -59,6 +59,7 @@ def test_the_density_is_that_of_the_mixture(trained: TrainedModel) -> None:
     exact = np.log10(np.exp(-0.5 * square).sum(axis=-1))
     np.testing.assert_allclose(density, exact - exact.max(), atol=1e-4)
     assert field.values is density
+    assert (field.name, field.high) == ("log10 (prior density / maximum)", 0.0)  # the middle of the highest mode
 
 
 def test_components_are_those_that_the_decoder_gives(trained: TrainedModel) -> None:

@@ -643,6 +643,12 @@ def test_the_number_of_axes_can_be_given(world: World, tmp_path: Path) -> None:
 def test_a_plan_says_what_would_be_done_and_does_nothing(world: World, tmp_path: Path) -> None:
     lines = plan_run([world.folder / "old.vcf.gz"], QUICK)
     text = "\n".join(lines)
-    for said in ("VCF (BGZF), 96 samples x 500 variants", '"maf": 0.01', "on cpu", "at most 2 epochs", *RUN_FILES):
+    for said in (
+        "VCF (BGZF), 96 samples x 500 variants",
+        "--maf 0.01 --geno",
+        "on cpu",
+        "at most 2 epochs",
+        *RUN_FILES,
+    ):
         assert said in text
     assert not list(tmp_path.iterdir())

@@ -271,8 +271,9 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_weights_that_work(posterior:
     with pytest.raises(DivergedError, match=r"not finite \(epoch \d+\)") as caught:
         fit(x, model_config(posterior), training_config(lr=lr, epochs=40), SEEDS, Monitor())
     assert caught.value.exit_code == 4
-    assert f"--lr {lr / 3:.1e}" in str(caught.value)
+    assert f"--lr {TrainingConfig.lr:.1e}" in str(caught.value)  # a third of such a rate is no advice
     result = caught.value.fit
+    assert "--lr 2.0e-03" in str(DivergedError(result, 1, 0.006))  # of a rate near the default it is
     assert result.reason == "diverged"
     assert all(torch.isfinite(value).all() for value in weights(result).values())
     assert math.isfinite(bound_of(result, x))

@@ -11,7 +11,7 @@ PRIORS = ("mixture", "normal", "mixture-free", "vamp", "flow", "pinwheel", "swis
 LIKELIHOODS = ("gaussian", "binomial")
 WITH_COMPONENTS = ("mixture", "mixture-free", "vamp")
 CURVES = ("pinwheel", "swissroll", "square")
-MOST = 4096  # axes, steps and hidden units: far beyond what serves, and still trainable
+MOST = 4096  # axes and steps that can be asked for: far beyond what serves, and still trainable
 _DENOISER_WIDTH = 64  # as in genovi.model.networks, which loads torch
 _FLOW_WIDTH = 64  # as in genovi.model.flows
 
@@ -55,7 +55,7 @@ class ModelConfig:
         ):
             if value < 1:
                 raise ConfigError(f"{option} must be at least 1", where=value)
-            if value > MOST:
+            if value > MOST and option.startswith("--"):
                 raise ConfigError(f"{option} must be at most {MOST:,}", where=value)
         for name, number in (("components", self.components), ("classes", self.classes)):
             if number < 0:

@@ -26,6 +26,7 @@ import argparse
 import json
 import os
 import time
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,9 @@ class Fixed(Objective):
         terms = model.path_terms(x, Draw(values[-1], chain, entropy, values))
         return self.of(terms, beta), terms
 
+    @abstractmethod
     def of(self, terms: BoundTerms, beta: float) -> Tensor:
         """The loss, from terms of shape (PATHS, batch)."""
-        raise NotImplementedError
 
 
 def split(terms: BoundTerms, beta: float) -> tuple[Tensor, Tensor]:

@@ -86,7 +86,7 @@ def fit_populations(
         seeds: Stream "folds" draws who is held out together.
     """
     labelled = np.flatnonzero(panel.member >= 0)
-    anew = _fit_anew(axes, trained_on)
+    anew = _fit_anew(axes, trained_on, labelled)
     judged = labelled if anew else labelled[~trained_on[labelled]]
     held_out, square, pull = _cross_fit(axes, standardiser, matrix, trained_on, anew, judged, panel, seeds)
     member = panel.member[judged]
@@ -110,24 +110,26 @@ def fit_populations(
     )
 
 
-def _fit_anew(axes: PrincipalAxes, trained_on: np.ndarray) -> bool:
-    """Whether people are held out from the axes, too: not where most of them are new to these.
+def _fit_anew(axes: PrincipalAxes, trained_on: np.ndarray, labelled: np.ndarray) -> bool:
+    """Whether people are held out from the axes, too: not where most of those with a label are new to these.
 
     Axes of a few training people are worse than those of the model: answers held out from them would say too little,
     and pull and temperature that are best for them are not for new samples.
     """
-    present, new = int(trained_on.sum()), int((~trained_on).sum())
+    present = int(trained_on.sum())
     if present >= _MOST * axes.n_samples:
         return True
-    if present > new:
+    known = int(trained_on[labelled].sum())
+    new = len(labelled) - known
+    if known > new:
         logger.warning(
             "%d of the %d samples that the model was trained on are among the reference people: held-out answers come "
             "from axes of these alone, and are worse than what new samples get; give all of them with --reference",
             present, axes.n_samples,
         )  # fmt: skip
     elif present:
-        logger.info("%d reference people are training samples: answers are judged on the other %d", present, new)
-    return present > new
+        logger.info("%d reference people are training samples: answers are judged on the other %d", known, new)
+    return known > new
 
 
 def _trust(

@@ -339,6 +339,19 @@ def test_a_few_training_people_among_new_ones_change_little(made: Path, caplog: 
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
+def test_new_people_without_a_label_judge_nothing() -> None:
+    """However many there are: those with a label are training people here, and are held out from the axes."""
+    matrix, pops = simulate_structure(7, 2, 90, 300, 0.05, 0.0)
+    third = np.arange(matrix.n_samples) % 3
+    model = fit_components(some(matrix, third < 2), None, Seeds(1), incomplete=False)
+    rows = np.flatnonzero((third == 2) | (np.arange(matrix.n_samples) % 6 == 0))
+    labels = SampleLabels(matrix.samples, {"pop": tuple(np.where(third == 2, "", pops))})
+    reference = matrix.take_samples(rows)
+    panel = Panel.of(labels, reference.samples, None, None)
+    found = fit_populations(model.axes, model.standardiser, reference, third[rows] < 2, panel, Seeds(1))
+    assert found.trust[0].n == sum(found.counts) == 30
+
+
 @pytest.mark.parametrize("n", [20, 80, 99, 100, 1000])
 def test_whoever_is_beyond_everybody_is_unlike(n: int) -> None:
     distances = np.linspace(1, 2, n)
